@@ -44,8 +44,7 @@ struct OutcomeRecord {
     std::string route;
     std::string provider;
     std::string provider_message_id;
-    std::string idempotency_key;
-    std::uint32_t attempts = 0;
+    std::uint32_t attempts = 0;  // above 0, the encoder adds the idempotency key
     Offset input_offset = 0;
     Instant received_at{};
     Instant decided_at{};

@@ -89,8 +89,4 @@ struct Context {
 
 [[nodiscard]] Effects step(const StateView& view, const Input& input, const Context& context);
 
-// The idempotency key: a function of (recipient ID, message ID) alone, opaque, 43 characters of
-// [A-Za-z0-9_-]. Computed by codec (SHA-256), given to the core as text where it must be reported.
-[[nodiscard]] std::string idempotency_key(const RecipientId& recipient, const MessageId& message);
-
 }  // namespace postlane
