@@ -45,6 +45,7 @@ struct MessageRow {
     std::uint32_t route_position = 0;  // providers of the route before this one rejected it for good
     bool maybe_executed = false;      // at least one of them has no known result
     bool ended_ahead = false;         // ended while a lower step of its sequence had not
+    bool outside_sequence = false;    // names a step that it never held: late, conflicting, one too many
     Instant received_at{};
     Instant decided_at{};  // of the latest state
     Instant due_at{};
