@@ -53,6 +53,8 @@ enum class Reason : std::uint8_t {
     NewerStands = 26,
     InvalidMadeEffective = 27,
 };
+// The highest number in use; a stored one above it is from a newer program.
+inline constexpr Reason kLastReason = Reason::InvalidMadeEffective;
 
 [[nodiscard]] std::string_view to_string(Outcome outcome) noexcept;
 [[nodiscard]] std::string_view to_string(Reason reason) noexcept;
