@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 MICROS = 1_000_000
 DAY_US = 86_400 * MICROS
+MAX_STEP = 1_000_000  # plainly fine up to here; the contract names no limit
 
 SUPPRESSION_REASONS = {"unsubscribe", "hard_bounce", "soft_bounce", "complaint", "objection", "erasure", "manual"}
 
@@ -142,11 +143,14 @@ def read_json(value):
     if body[:3] == b"\xef\xbb\xbf":
         raise _Unclear
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_no_constants, object_pairs_hook=_pairs), None
+        document = json.loads(body.decode("utf-8"), parse_constant=_no_constants, object_pairs_hook=_pairs)
     except RecursionError:
         raise _Unclear from None
     except ValueError:  # also bytes that are no UTF-8
         return None, "malformed_json"
+    if b"\\ud" in body.lower() and re.search("[\ud800-\udfff]", json.dumps(document, ensure_ascii=False)):
+        raise _Unclear  # half of a surrogate pair
+    return document, None
 
 
 def _is_mailbox(value):
@@ -166,6 +170,8 @@ def read_send(record, partitions, policy):
     except UnicodeDecodeError:
         send.problem = "misrouted_key" if _misrouted(record, partitions, policy) else "invalid_field"
         return send
+    if record.key == b"":
+        return send  # a missing key or an invalid one
     if _misrouted(record, partitions, policy):
         send.problem = "misrouted_key"
         return send
@@ -201,6 +207,8 @@ def _fill(send, document, policy):
         if send.sequence is None or not isinstance(step, int) or isinstance(step, bool) or step < 1:
             send.sequence, send.problem = None, "invalid_field"
             return
+        if step > MAX_STEP:
+            raise _Unclear
         send.step = step
     send.campaign = document.get("campaign_id")
     send.message = document.get("message_id")
@@ -251,7 +259,8 @@ def _plainly_valid(document):
     if content is not None:
         fine = fine and isinstance(content, dict) and isinstance(content.get("subject"), str) \
             and (isinstance(content.get("text"), str) or isinstance(content.get("html"), str)) \
-            and not re.search(r"[\x00-\x1f]", content["subject"])
+            and not re.search(r"[\x00-\x1f]", content["subject"]) \
+            and not re.search(r"[\x00-\x08]", str(content.get("text", "")) + str(content.get("html", "")))
     if template is not None:
         fine = fine and isinstance(template, dict) and isinstance(template.get("id"), str) and template["id"] != "" \
             and isinstance(template.get("data", {}), dict)

@@ -163,8 +163,8 @@ class Facts:
         if problem is None and not isinstance(place.get("offset"), int):
             problem = "names no input"
         original = ((document.get("original") or {}).get("input")) or {}
-        key = text(record.key)
-        if problem is None and key != document.get("recipient_id"):
+        said = document.get("recipient_id")
+        if problem is None and said is not None and said != text(record.key):
             problem = "has a key that is not its recipient_id"
         self._insert("outcomes", (
             record.partition, record.offset, kind, document.get("outcome") or document.get("result"),
