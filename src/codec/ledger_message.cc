@@ -19,6 +19,7 @@ enum class MessageFlag : std::uint8_t {
     RoutePosition,
     MaybeExecuted,
     EndedAhead,
+    OutsideSequence,
     ReceivedAt,
     DecidedAt,
     RowExpiresAt,
@@ -49,6 +50,7 @@ MessageFlags flags_of(const MessageRow& row) {
     flags.set_if(RoutePosition, row.route_position != 0);
     flags.set_if(MaybeExecuted, row.maybe_executed);
     flags.set_if(EndedAhead, row.ended_ahead);
+    flags.set_if(OutsideSequence, row.outside_sequence);
     flags.set_if(ReceivedAt, row.received_at != kUnset);
     flags.set_if(DecidedAt, row.decided_at != kUnset);
     flags.set_if(RowExpiresAt, row.row_expires_at != kUnset);
@@ -236,6 +238,7 @@ void take_lasting_fields(Reader& in, MessageRow& row, const MessageFlags& flags)
     }
     row.maybe_executed = flags.has(MaybeExecuted);
     row.ended_ahead = flags.has(EndedAhead);
+    row.outside_sequence = flags.has(OutsideSequence);
 }
 
 }  // namespace

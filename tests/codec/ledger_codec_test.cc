@@ -22,7 +22,7 @@ static bool operator==(const MessageRow& a, const MessageRow& b) {
            a.campaign_id == b.campaign_id && a.route == b.route && a.provider == b.provider &&
            a.provider_message_id == b.provider_message_id && a.attempts == b.attempts &&
            a.route_position == b.route_position && a.maybe_executed == b.maybe_executed &&
-           a.ended_ahead == b.ended_ahead && a.received_at == b.received_at && a.decided_at == b.decided_at &&
+           a.ended_ahead == b.ended_ahead && a.outside_sequence == b.outside_sequence && a.received_at == b.received_at && a.decided_at == b.decided_at &&
            a.due_at == b.due_at && a.expires_at == b.expires_at && a.expires_at_given == b.expires_at_given &&
            a.wake_at == b.wake_at && a.first_attempt_at == b.first_attempt_at &&
            a.skipped_steps == b.skipped_steps && a.intent == b.intent && a.payload == b.payload &&
@@ -115,6 +115,7 @@ MessageRow random_message(Random& random) {
     row.route_position = random.small();
     row.maybe_executed = random.coin();
     row.ended_ahead = random.coin();
+    row.outside_sequence = random.coin();
     row.received_at = random.instant();
     row.decided_at = random.instant();
     row.row_expires_at = random.instant();
