@@ -351,6 +351,8 @@ TEST(Fold, TooManyScopesBecomeEverything) {
         ASSERT_TRUE(ask(row, Mail{name, ""}).has_value()) << name;
     }
     EXPECT_EQ(ask(row, kReceipt)->reason, Manual);
+    EXPECT_EQ(fold(row, unsuppress(Manual, everything(), 2'000)), kSuperseded);
+    EXPECT_TRUE(ask(row, Mail{"c4000", ""}).has_value()) << "it is as late as the latest";
     fold(row, unsuppress(Unsubscribe, everything(), 1'000'000));
     EXPECT_TRUE(ask(row, kMarketing).has_value()) << "a resubscribe does not lift it";
     EXPECT_EQ(fold(row, unsuppress(Manual, everything(), 1'000'001)), kApplied);
