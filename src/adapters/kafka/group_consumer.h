@@ -1,0 +1,73 @@
+// Membership in the consumer group of the sends topic, and nothing else: no record is ever fetched
+// through it. It tells which partitions are ours; offsets committed through it only show the lag.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "adapters/kafka/client.h"
+#include "postlane/config.h"
+#include "postlane/error.h"
+#include "postlane/types.h"
+
+namespace postlane {
+
+// Called from GroupConsumer::poll and close, on the thread that calls them.
+class GroupListener {
+public:
+    virtual ~GroupListener() = default;
+    virtual void on_assigned(const std::vector<PartitionId>& partitions) = 0;
+    // `lost`: others may own them already, so discard everything and commit nothing. Otherwise they
+    // stay ours until finish_revoke(): the group waits for it (at most max.poll.interval.ms), and
+    // poll() must go on meanwhile. finish_revoke() may be called inside this call. Also called with
+    // an empty list if the group takes nothing away because nothing was assigned.
+    virtual void on_revoked(const std::vector<PartitionId>& partitions, bool lost) = 0;
+    // Membership is over for good: another process uses our group.instance.id (Fenced), or the group
+    // or its authorisation is wrong (Misconfigured). Make an end.
+    virtual void on_fatal(const Error& error) = 0;
+};
+
+// All calls on one thread, except commit_async (any).
+class GroupConsumer {
+public:
+    static Result<std::unique_ptr<GroupConsumer>> create(const Config& config,
+                                                         GroupListener& listener,
+                                                         kafka::LogSink log);
+    ~GroupConsumer();
+    GroupConsumer(const GroupConsumer&) = delete;
+    GroupConsumer& operator=(const GroupConsumer&) = delete;
+
+    // Serves the membership for at most `timeout`. Call it at least once a second.
+    void poll(Millis timeout);
+
+    // What on_revoked announced is drained: let the group go on.
+    void finish_revoke();
+
+    // Shows how far each partition has come. Fire and forget.
+    void commit_async(const std::map<PartitionId, Offset>& next_offsets);
+
+    // Begins leaving the group (a static member keeps its place until its session ends). poll() goes
+    // on until closed(): it brings the last on_revoked, which needs finish_revoke() as ever.
+    void start_close();
+    [[nodiscard]] bool closed() const;
+
+private:
+    GroupConsumer(const Config& config, GroupListener& listener, kafka::LogSink log);
+    Result<void> open();
+    void rebalanced(rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t& list);
+    void take_error(const rd_kafka_message_t& message);
+    void fatal(const Error& error);
+
+    const Config& config_;
+    GroupListener& listener_;
+    kafka::LogSink log_;
+    bool revoking_ = false;
+    bool closing_ = false;
+    bool fatal_told_ = false;
+    std::unique_ptr<kafka::Client> client_;  // last: its callbacks use the members above
+};
+
+}  // namespace postlane
