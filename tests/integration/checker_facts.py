@@ -22,7 +22,8 @@ CREATE TABLE suppressions (by TEXT, p INT, o INT, subject TEXT, start_us INT, ac
   routed INT, action TEXT, reason TEXT, scope TEXT, occurred_us INT, expires_us INT, certain INT,
   PRIMARY KEY (by, p, o)) WITHOUT ROWID;
 CREATE TABLE outcomes (p INT, o INT, type TEXT, outcome TEXT, reason TEXT, recipient TEXT, message TEXT, topic TEXT,
-  in_p INT, in_o INT, key TEXT, attempts INT, decided_us INT, skipped TEXT, orig_p INT, orig_o INT, problem TEXT);
+  in_p INT, in_o INT, key TEXT, attempts INT, decided_us INT, skipped TEXT, orig_p INT, orig_o INT,
+  problem TEXT, ts_us INT);
 CREATE TABLE letters (p INT, o INT, topic TEXT, in_p INT, in_o INT, khash BLOB, vhash BLOB, omitted INT, reason TEXT);
 CREATE TABLE requests (n INT, t_rx_us INT, t_done_us INT, status INT, executed INT, replayed INT, fault TEXT,
   recipient TEXT, message TEXT, key TEXT, tag TEXT, sequence TEXT, step INT, body TEXT, in_p INT, in_o INT);
@@ -171,7 +172,7 @@ class Facts:
             document.get("reason"), document.get("recipient_id"), document.get("message_id"), place.get("topic"),
             place.get("partition"), place.get("offset"), document.get("idempotency_key"), document.get("attempts"),
             parse_time(document.get("decided_at")), json.dumps(document.get("skipped_steps") or []),
-            original.get("partition"), original.get("offset"), problem))
+            original.get("partition"), original.get("offset"), problem, record.timestamp_ms * 1000))
 
     def add_dead_letter(self, record):
         headers = {name: (value or b"").decode("utf-8", "replace") for name, value in record.headers or []}

@@ -26,6 +26,7 @@ from kafka_node import REPOSITORY, free_ports
 
 BINARY = os.environ.get("POSTLANE_BINARY") or os.path.join(REPOSITORY, "build", "postlane")
 SANDBOX = os.environ.get("POSTLANE_SANDBOX")  # default: `postlane sandbox`
+KEEP_TOPICS = os.environ.get("POSTLANE_TEST_KEEP_TOPICS") is not None
 SLOW = float(os.environ.get("POSTLANE_TEST_SLOWNESS", "1"))  # e.g. 5 under a sanitizer
 
 
@@ -133,8 +134,8 @@ def delete_topics(bootstrap, names):
 class Process:
     """A child with its output in a file, ended with the scenario at the latest."""
 
-    def __init__(self, name, command, directory, env=None, fsize_limit=None):
-        self.name, self.command = name, command
+    def __init__(self, name, command, directory, env=None, fsize_limit=None, detached=False):
+        self.name, self.command, self._detached = name, command, detached
         self.stdout_path = os.path.join(directory, f"{name}.stdout")
         self.stderr_path = os.path.join(directory, f"{name}.log")
         self._env = {**os.environ, **(env or {})}
@@ -150,7 +151,8 @@ class Process:
         with open(self.stdout_path, "ab") as out, open(self.stderr_path, "ab") as err:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self._env,
-                restore_signals=self._fsize_limit is None, preexec_fn=limit if self._fsize_limit else None)
+                restore_signals=self._fsize_limit is None, preexec_fn=limit if self._fsize_limit else None,
+                start_new_session=self._detached)
         return self
 
     @property
@@ -182,12 +184,13 @@ class Process:
 class Sandbox(Process):
     """The ESP stand-in. Its port stays the same over restarts; so does the record, which is appended to."""
 
-    def __init__(self, directory, name="sandbox", **faults):
+    def __init__(self, directory, name="sandbox", port=None, detached=False, **faults):
         self.record = os.path.join(directory, f"{name}.ndjson")
-        self.port = free_ports(1)[0]
+        self.port = port or free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self.port}"
         program = [SANDBOX] if SANDBOX else [BINARY, "sandbox"]
-        super().__init__(name, program + ["--listen", f"127.0.0.1:{self.port}", "--record", self.record], directory)
+        super().__init__(name, program + ["--listen", f"127.0.0.1:{self.port}", "--record", self.record], directory,
+                         detached=detached)
         self._faults = faults
 
     def start(self):
@@ -223,8 +226,8 @@ class Sandbox(Process):
 class Instance(Process):
     """One `postlane run`."""
 
-    def __init__(self, stack, name, config_path, telemetry, admin, **process):
-        super().__init__(name, [BINARY, "run", "-c", config_path], stack.directory, **process)
+    def __init__(self, directory, name, config_path, telemetry, admin, **process):
+        super().__init__(name, [BINARY, "run", "-c", config_path], directory, **process)
         self.config_path = config_path
         self.telemetry = f"http://{telemetry}"
         self.admin = f"http://{admin}"
@@ -453,7 +456,7 @@ class Stack:
         """A new instance, not started. Static membership lets a restart take its partitions back at once."""
         changes = merged({"kafka": {"group_instance_id": f"static-{name}"}}, changes)
         path, document = self.config(name, **changes)
-        made = Instance(self, name, path, document["telemetry"]["listen"], document["admin"]["listen"],
+        made = Instance(self.directory, name, path, document["telemetry"]["listen"], document["admin"]["listen"],
                         **(process or {}))
         self.instances.append(made)
         return made
@@ -522,6 +525,9 @@ class Stack:
         self.feed.close()
         self.outcomes.close()
         self.sandbox.kill9()
+        if not KEEP_TOPICS:
+            AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0}).delete_topics(
+                list(self.topics.values()))
 
     def logs(self):
         return "\n".join(process.logs() for process in [*self.instances, self.sandbox])

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from harness import BINARY, create_topics, http, now, to_toml
+from harness import BINARY, http, now, to_toml
 from checker_facts import partition_counts
 
 
@@ -259,16 +259,3 @@ def test_wire_formats_of_the_providers(make_stack, kind, idempotency):
     assert {row["provider"] for row in stack.sandbox.requests()} == {kind}
     assert (idempotency == "header") == all(row["idempotency_key"] for row in stack.sandbox.requests())
     instance.terminate()
-
-
-def test_the_same_topics_can_be_made_by_the_harness(kafka):
-    """create_topics of the harness is what the other scenarios rest on: the contract's clean-up policies."""
-    from confluent_kafka.admin import AdminClient, ConfigResource
-    topics = {name: f"plain.{name}" for name in ("sends", "suppressions", "address_suppressions", "provider_events",
-                                                 "outcomes", "dead_letters", "ledger", "control")}
-    create_topics(kafka, topics, 2)
-    admin = AdminClient({"bootstrap.servers": kafka})
-    resource = ConfigResource("topic", topics["ledger"])
-    config = admin.describe_configs([resource])[resource].result(20)
-    assert config["cleanup.policy"].value == "compact"
-    assert config["message.timestamp.type"].value == "LogAppendTime"
