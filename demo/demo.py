@@ -48,6 +48,12 @@ def say(text=""):
     print(text, flush=True)
 
 
+def shown(path):
+    """Relative where that is shorter to type."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
 class Demo:
     """The stack below one folder. Has the attributes that Feed and Outcomes ask of a scenario."""
 
@@ -236,7 +242,7 @@ def run(options):
         run_campaign(demo, options.recipients, options.seed)
         report = judge(demo)
         say(f"computed from the topics and the sandbox's record; {time.monotonic() - started:.0f} s in all. "
-            f"Logs and report: {os.path.relpath(directory)}")
+            f"Logs and report: {shown(directory)}")
         return 0 if report.verdict == "HELD" else 1
     finally:
         demo.stop()
@@ -267,8 +273,8 @@ def up(_):
         raise
     with open(pids_path(), "w", encoding="utf-8") as file:
         json.dump([[process.process.pid, demo.directory] for process in (demo.postlane, demo.sandbox)], file)
-    config, bootstrap = os.path.relpath(demo.config_path), demo.bootstrap
-    binary = os.path.relpath(harness.BINARY)
+    config, bootstrap = shown(demo.config_path), demo.bootstrap
+    binary = shown(harness.BINARY)
     event = '{"recipient_id":"ann","message_id":"hello-1","to":{"email":"ann@example.com"},' \
             '"content":{"subject":"Hello","text":"Hi Ann"}}'
     unsubscribe = json.dumps({"action": "suppress", "reason": "unsubscribe", "occurred_at": now()})
