@@ -269,7 +269,7 @@ private:
             const std::string& key = draft_.route_keys[i];
             unique_name(seen, "routes", route.name, i, key);
             for (const std::string& name : route.providers) {
-                if (draft_.sound(key + ".providers") &&
+                if (draft_.sound(key + ".providers") && draft_.sound("providers") &&
                     std::find(known.begin(), known.end(), name) == known.end()) {
                     unknown_provider(key + ".providers", name, known);
                 }
@@ -278,10 +278,13 @@ private:
         if (!options_.needs_routes) {
             return;
         }
-        if (config_.providers.empty()) {
+        if (config_.providers.empty() && draft_.sound("providers")) {
             draft_.report.error(Code::NothingToRun, Place{.file = draft_.report.file()},
                                 "providers", "there is no provider",
                                 "add a [[providers]] table with name and kind");
+        }
+        if (!draft_.sound("routes")) {
+            return;
         }
         if (config_.routes.empty()) {
             draft_.report.error(Code::NothingToRun, Place{.file = draft_.report.file()}, "routes",

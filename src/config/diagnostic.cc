@@ -59,7 +59,7 @@ std::string block(const Diagnostic& diagnostic) {
     const std::string hint = diagnostic.hint.empty() ? "" : "hint: " + diagnostic.hint;
     if (diagnostic.source_line.empty() || diagnostic.place.line == 0) {
         if (!hint.empty()) {
-            text += fmt::format("     | {}\n", hint);
+            text += fmt::format("      | {}\n", hint);
         }
         return text;
     }

@@ -68,35 +68,33 @@ std::string Report::table_at(std::uint32_t line) const {
     return {};
 }
 
-std::string Report::shown_line(const Place& place, bool show) const {
+std::string Report::shown_line(const Place& place) const {
     if (place.line == 0 || inside_multiline_string(place.line)) {
         return {};
     }
     const std::string_view line = raw_line(place.line);
-    const std::size_t equals = line.find('=');
-    if (!show) {
-        return equals == std::string_view::npos
-                   ? std::string()
-                   : std::string(line.substr(0, equals + 1)) + " [redacted]";
+    if (!hidden_.contains(place.line)) {
+        return without_secrets(line);
     }
-    return without_secrets(line);
+    if (const std::size_t equals = line.find('='); equals != std::string_view::npos) {
+        return std::string(line.substr(0, equals + 1)) + " [redacted]";
+    }
+    // Without a '=' the line can be the header of a table, or anything.
+    return trimmed(line).starts_with('[') ? without_secrets(line) : std::string();
 }
 
 void Report::add(Severity severity, Code code, const Place& place, std::string_view key,
                  std::string message, std::string hint, bool show_line) {
-    Diagnostic diagnostic{.severity = severity,
-                          .code = code,
-                          .place = place,
-                          .key = std::string(key),
-                          .message = std::move(message),
-                          .hint = std::move(hint),
-                          .source_line = shown_line(place, show_line)};
-    const std::size_t length = columns(diagnostic.source_line);
-    const std::size_t before = place.column == 0 ? 0 : place.column - 1;
-    const std::size_t room = length > before ? length - before : 1;
-    diagnostic.place.width =
-        static_cast<std::uint32_t>(std::clamp<std::size_t>(place.width, 1, room));
-    diagnostics_.push_back(std::move(diagnostic));
+    if (!show_line) {
+        hide(place);
+    }
+    diagnostics_.push_back(Diagnostic{.severity = severity,
+                                      .code = code,
+                                      .place = place,
+                                      .key = std::string(key),
+                                      .message = std::move(message),
+                                      .hint = std::move(hint),
+                                      .source_line = {}});
 }
 
 bool Report::has_errors() const {
@@ -105,6 +103,14 @@ bool Report::has_errors() const {
 
 Diagnostics Report::sorted() const {
     Diagnostics all = diagnostics_;
+    for (Diagnostic& item : all) {
+        item.source_line = shown_line(item.place);
+        const std::size_t length = columns(item.source_line);
+        const std::size_t before = item.place.column == 0 ? 0 : item.place.column - 1;
+        const std::size_t room = length > before ? length - before : 1;
+        item.place.width =
+            static_cast<std::uint32_t>(std::clamp<std::size_t>(item.place.width, 1, room));
+    }
     std::stable_sort(all.begin(), all.end(), [](const Diagnostic& left, const Diagnostic& right) {
         const auto rank = [](const Diagnostic& item) {
             return std::tuple(item.place.line == 0, item.place.line, item.place.column);

@@ -29,7 +29,7 @@ class Report {
 public:
     Report(std::string_view text, std::string file);
 
-    // `show_line` false: only what stands before the '=' of the line is shown.
+    // `show_line` false: as if hide(place) had been called.
     void add(Severity severity, Code code, const Place& place, std::string_view key,
              std::string message, std::string hint, bool show_line = true);
     void error(Code code, const Place& place, std::string_view key, std::string message,
@@ -41,6 +41,9 @@ public:
         add(Severity::Warning, code, place, key, std::move(message), std::move(hint));
     }
 
+    // Shows of the line what stands before its '=' and no more, for every diagnostic about it.
+    void hide(const Place& place) { hidden_.insert(place.line); }
+
     [[nodiscard]] const std::string& file() const noexcept { return file_; }
     [[nodiscard]] bool has_errors() const;
     // The header of the table that `line` belongs to, e.g. "kafka.librdkafka"; empty at the top.
@@ -51,12 +54,13 @@ public:
     [[nodiscard]] Diagnostics sorted() const;
 
 private:
-    [[nodiscard]] std::string shown_line(const Place& place, bool show) const;
+    [[nodiscard]] std::string shown_line(const Place& place) const;
     [[nodiscard]] bool inside_multiline_string(std::uint32_t line) const;
 
     std::string file_;
     std::vector<std::string> lines_;
     Diagnostics diagnostics_;
+    std::set<std::uint32_t> hidden_;
 };
 
 struct Draft {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <system_error>
@@ -82,7 +83,9 @@ private:
     void unknown_sections() {
         std::vector<std::string> known = keys(section(""));
         for (const Section& item : all_sections()) {
-            known.emplace_back(item.name);
+            if (!item.name.empty()) {
+                known.emplace_back(item.name);
+            }
         }
         for (const auto& [name, node] : root_) {
             if (std::find(known.begin(), known.end(), name.str()) == known.end()) {
@@ -260,7 +263,7 @@ private:
             return;
         }
         const KindTraits* traits = kind_traits(provider.kind);
-        const std::string kind(words_of_kind(provider.kind));
+        const std::string kind(kind_word(provider.kind));
         for (const Setting& setting : provider_settings()) {
             const std::string name = fmt::format("{}.{}", key, setting.key);
             if (setting.kind.empty() || setting.kind == kind) {
@@ -303,17 +306,6 @@ private:
         }
     }
 
-    static std::string_view words_of_kind(ProviderKind kind) {
-        for (const Setting& setting : provider_settings()) {
-            for (const Word& word : setting.words) {
-                if (setting.key == "kind" && word.value == static_cast<int>(kind)) {
-                    return word.text;
-                }
-            }
-        }
-        return {};
-    }
-
     const toml::table& root_;
     Draft& draft_;
     std::map<std::string, Override> overrides_;
@@ -350,7 +342,14 @@ LoadResult load(std::string_view toml_text, const std::string& file_name,
 LoadResult load_file(const std::string& path, const Environment& environment,
                      const std::vector<FlagOverride>& flags, const LoadOptions& options) {
     errno = 0;
-    std::ifstream file(path, std::ios::binary);
+    std::error_code ignored;
+    std::ifstream file;
+    if (std::filesystem::is_directory(path, ignored)) {
+        file.setstate(std::ios::failbit);
+        errno = EISDIR;
+    } else {
+        file.open(path, std::ios::binary);
+    }
     std::string text;
     if (file) {
         text.assign(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());

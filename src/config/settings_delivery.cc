@@ -1,5 +1,6 @@
 #include "config/settings_delivery.h"
 
+#include <algorithm>
 #include <array>
 
 #include "config/formats.h"
@@ -193,7 +194,7 @@ constexpr std::array kRoutes{
             .unique = true,
             .format = &formats::kName,
             .help = "Providers in order of preference. A later one is used only after a definite "
-                    "rejection or while the one before it is out of order, never while a message "
+                    "rejection or while the one before it keeps failing, never while a message "
                     "is in doubt.",
             .example = R"(["main", "second"])",
             .in_example = true,
@@ -243,6 +244,20 @@ const KindTraits* kind_traits(ProviderKind kind) {
         }
     }
     return nullptr;
+}
+
+std::string_view kind_word(ProviderKind kind) {
+    for (const Word& word : kKinds) {
+        if (word.value == static_cast<int>(kind)) {
+            return word.text;
+        }
+    }
+    return {};
+}
+
+bool is_supported_kind(std::string_view text) {
+    return std::any_of(kKinds.begin(), kKinds.end(),
+                       [&](const Word& word) { return word.supported && word.text == text; });
 }
 
 }  // namespace postlane::config

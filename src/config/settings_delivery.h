@@ -23,5 +23,8 @@ struct KindTraits {
 };
 // Null for a kind this release does not support.
 const KindTraits* kind_traits(ProviderKind kind);
+// The word of a kind in the file, and whether a word is a kind this release supports.
+std::string_view kind_word(ProviderKind kind);
+bool is_supported_kind(std::string_view word);
 
 }  // namespace postlane::config

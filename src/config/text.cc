@@ -131,7 +131,7 @@ std::optional<std::string> nearest(std::string_view text,
     const std::string lowered = lower_ascii(text.substr(0, 100));
     for (const std::string& candidate : candidates) {
         // A name without its unit, or the other way round, is a near miss however long the unit.
-        const bool begins = lowered.size() >= 4 &&
+        const bool begins = std::min(lowered.size(), candidate.size()) >= 4 &&
                             (candidate.starts_with(lowered) || lowered.starts_with(candidate));
         const std::size_t distance = begins ? 1 : edit_distance(lowered, candidate);
         const std::size_t allowed = std::max<std::size_t>(2, candidate.size() / 3);
@@ -172,11 +172,15 @@ std::string without_secrets(std::string_view line) {
     std::size_t at = line.find_first_of(kNameBytes);
     while (at != std::string_view::npos) {
         const std::size_t end = std::min(line.find_first_not_of(kNameBytes, at), line.size());
-        if (names_secret(line.substr(at, end - at))) {
-            const std::size_t equals = line.find('=', end);
-            return equals == std::string_view::npos
-                       ? "[redacted]"
-                       : std::string(line.substr(0, equals + 1)) + " [redacted]";
+        const bool in_path =
+            (at > 0 && line[at - 1] == '/') || (end < line.size() && line[end] == '/');
+        if (!in_path && names_secret(line.substr(at, end - at))) {
+            // Whatever follows, also where the '=' was forgotten or mistyped.
+            std::string shown(line.substr(0, end));
+            if (end < line.size() && (line[end] == '"' || line[end] == '\'')) {
+                shown += line[end];
+            }
+            return shown + " = [redacted]";
         }
         at = line.find_first_of(kNameBytes, end);
     }

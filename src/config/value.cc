@@ -42,6 +42,9 @@ public:
         : setting_(setting), key_(key), report_(report), fixed_(fixed) {}
 
     std::optional<Value> read(const toml::node& node) {
+        if (!shows(node)) {
+            report_.hide(place(node));
+        }
         std::optional<Value> value = convert(node);
         return failed_ ? std::nullopt : value;
     }
@@ -106,11 +109,12 @@ private:
 
     // A credential pasted instead of a path, or put into a URL, must not be repeated.
     bool shows(const toml::node& node) const {
+        const auto* text = node.as_string();
         if (setting_.is_file) {
-            return !node.is_string() || looks_like_path(node.as_string()->get());
+            return text != nullptr && looks_like_path(text->get());
         }
-        return !(setting_.format == &formats::kUrl && node.is_string() &&
-                 node.as_string()->get().find('@') != std::string::npos);
+        return setting_.format != &formats::kUrl ||
+               (text != nullptr && text->get().find('@') == std::string::npos);
     }
 
     void wrong_type(const toml::node& node, const std::string& expected) {
@@ -141,6 +145,12 @@ private:
         const bool positive_only = setting_.type == Type::Number;
         if (std::isfinite(number) && number <= static_cast<double>(setting_.max) &&
             (positive_only ? number > 0 : number >= static_cast<double>(setting_.min))) {
+            return;
+        }
+        if (setting_.min == setting_.max) {  // only the version of the format has a single value
+            error(node, Code::SchemaVersion,
+                  fmt::format("this release reads version {}, not {}", setting_.min, number),
+                  "use a file for this release: `postlane config default`");
             return;
         }
         error(node, Code::OutOfRange, fmt::format("{} is out of range", number),
@@ -234,6 +244,7 @@ private:
         for (const auto& [name, node] : table) {
             const auto* item = node.as_string();
             if (name.str() != "email" && name.str() != "name") {
+                report_.hide(place(node));  // it may be a credential
                 error(node, Code::UnknownKey, fmt::format("unknown key {}", quoted(name.str())),
                       "a mailbox has email and, if you like, name");
             } else if (item == nullptr) {
