@@ -78,8 +78,14 @@ struct AttemptWithdrawn {
     const MessageId& message_id;
 };
 
+// The chosen provider's request cannot be made from this message; the decoder should have refused it.
+struct RenderFailed {
+    const MessageId& message_id;
+    const config::Provider& provider;
+};
+
 using Input = std::variant<SendReceived, SuppressionReceived, AttemptDue, AttemptEnded, Woke, StepReached, HaltOver,
-                           InDoubt, AttemptWithdrawn>;
+                           InDoubt, AttemptWithdrawn, RenderFailed>;
 
 struct Context {
     const Config& config;

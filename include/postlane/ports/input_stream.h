@@ -18,6 +18,8 @@ public:
     static constexpr Offset kBeginning = -2;
     static constexpr Offset kEnd = -1;
     [[nodiscard]] virtual Result<void> start(Offset from) = 0;
+    // The offset that kBeginning or kEnd means right now.
+    [[nodiscard]] virtual Result<Offset> resolve(Offset which) = 0;
     // Appends at most `max` records that have already arrived; never blocks. Offsets lost to retention
     // between `from` and the first record are an error of code Misconfigured.
     [[nodiscard]] virtual Result<void> poll(std::vector<InputRecord>& out, std::size_t max) = 0;

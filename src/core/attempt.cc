@@ -1,0 +1,236 @@
+// Attempts: what is checked in the moment before one (check 12), and what its answer means.
+#include <algorithm>
+
+#include "core/decision.h"
+#include "core/retry.h"
+
+namespace postlane {
+namespace {
+
+// A provider forgets a key some time after it first saw it; near that moment it may already have.
+Millis key_margin(const config::Provider& provider) {
+    return std::min<Millis>(provider.idempotency_lifetime / 10, std::chrono::minutes{5});
+}
+
+bool takes_keys(const config::Provider& provider) { return provider.idempotency == config::Idempotency::Header; }
+
+bool key_expired(const config::Provider& provider, const MessageRow& row, Instant at) {
+    return at >= row.first_attempt_at + provider.idempotency_lifetime - key_margin(provider);
+}
+
+void end_ambiguous(Decision& decision, const MessageId& id, MessageRow row, Reason reason) {
+    decision.end(id, std::move(row), {.state = MessageState::Ambiguous, .reason = reason});
+}
+
+// May an attempt follow one that nobody knows the result of? Ends the message and says no, or says yes.
+bool may_replay(Decision& decision, const AttemptDue& input, const MessageRow& row) {
+    if (!takes_keys(input.provider)) {
+        return true;  // only the route's policy `resend` brings an unkeyed message back here
+    }
+    if (key_expired(input.provider, row, decision.now())) {
+        end_ambiguous(decision, input.message_id, row, Reason::KeyExpired);
+        return false;
+    }
+    if (row.intent && row.intent->request_hash != input.request_hash) {
+        end_ambiguous(decision, input.message_id, row, Reason::RenderChanged);
+        return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+// Check 12, before every attempt: time to live, suppression; pauses and routes were the runtime's to choose by.
+void on(Decision& decision, const AttemptDue& input) {
+    auto row = decision.view().message(input.message_id);
+    if (!row || has_ended(row->state) || row->state == MessageState::Sending) {
+        violated("only a live message without an open intent is attempted");
+    }
+    if (decision.now() >= row->expires_at) {
+        if (row->maybe_executed) {
+            end_ambiguous(decision, input.message_id, *std::move(row), Reason::ExpiredWhileInDoubt);
+        } else {
+            decision.end(input.message_id, *std::move(row),
+                         {.state = MessageState::Expired, .reason = Reason::TtlPassed});
+        }
+        return;
+    }
+    auto verdict = ask_gate(decision, input.event);
+    if (!verdict.clearance) {
+        if (row->maybe_executed) {
+            end_ambiguous(decision, input.message_id, *std::move(row), Reason::SuppressedWhileInDoubt);
+        } else {
+            decision.end(input.message_id, *std::move(row),
+                         {.state = MessageState::SuppressedAtSend,
+                          .reason = Reason::Suppressed,
+                          .checked = CheckedAt::Attempt,
+                          .suppression = std::move(verdict.hit)});
+        }
+        return;
+    }
+    if (row->maybe_executed && !may_replay(decision, input, *row)) {
+        return;
+    }
+    if (!row->maybe_executed) {
+        row->first_attempt_at = decision.now();
+    }
+    row->provider = input.provider.name;
+    row->intent = Intent{input.attempt, input.provider.name, decision.config().dispatch.intent_deadline,
+                         input.provider.timeout, input.request_hash};
+    decision.become(*row, MessageState::Sending);
+    row->wake_at = {};
+    decision.add(SendEmail{input.message_id, *row->intent, *verdict.clearance});
+    decision.add(PutMessage{input.message_id, *std::move(row)});
+}
+
+namespace {
+
+// Whether the route names another provider, and nothing forbids it.
+bool can_fall_back(const Decision& decision, const MessageRow& row) {
+    const config::Route* route = decision.config().find_route(row.route);
+    return route != nullptr && !row.maybe_executed && row.route_position + 1 < route->providers.size();
+}
+
+void retry(Decision& decision, const MessageId& id, MessageRow row, std::optional<Millis> retry_after) {
+    if (row.attempts >= decision.config().dispatch.max_attempts) {
+        decision.end(id, std::move(row),
+                     {.state = row.maybe_executed ? MessageState::Ambiguous : MessageState::Failed,
+                      .reason = Reason::RetriesExhausted});
+        return;
+    }
+    const Millis wait = retry_delay(decision.recipient(), id, row.attempts, retry_after);
+    const Instant wake_at = std::min(decision.now() + wait, std::max(row.expires_at, decision.now()));
+    decision.keep(id, std::move(row), MessageState::Retrying, wake_at);
+}
+
+void rejected(Decision& decision, const MessageId& id, MessageRow row) {
+    if (can_fall_back(decision, row)) {
+        row.route_position += 1;
+        row.intent.reset();
+        decision.keep(id, std::move(row), MessageState::Ready, decision.now());
+        return;
+    }
+    decision.end(id, std::move(row),
+                 {.state = row.maybe_executed ? MessageState::Ambiguous : MessageState::Failed,
+                  .reason = Reason::RejectedByProvider});
+}
+
+// May or may not have been executed.
+void unknown(Decision& decision, const MessageId& id, MessageRow row, const config::Provider& provider) {
+    row.maybe_executed = true;
+    const config::Route* route = decision.config().find_route(row.route);
+    const auto policy = route == nullptr ? config::RouteOnAmbiguous::Park : route->on_ambiguous;
+    if (policy == config::RouteOnAmbiguous::Resend ||
+        (policy == config::RouteOnAmbiguous::Auto && takes_keys(provider))) {
+        retry(decision, id, std::move(row), std::nullopt);
+        return;
+    }
+    end_ambiguous(decision, id, std::move(row), Reason::NoIdempotency);
+}
+
+void not_handed_over(Decision& decision, const MessageId& id, MessageRow row, NotHandedOver why) {
+    if (!row.maybe_executed) {
+        row.intent.reset();
+    }
+    if (why == NotHandedOver::ConnectFailed) {
+        const Millis wait = retry_delay(decision.recipient(), id, row.attempts + 1, std::nullopt);
+        decision.keep(id, std::move(row), MessageState::Retrying, decision.now() + wait);
+        return;
+    }
+    decision.keep(id, std::move(row), MessageState::Ready, decision.now());
+}
+
+}  // namespace
+
+void on(Decision& decision, const AttemptEnded& input) {
+    auto row = decision.view().message(input.message_id);
+    if (!row || row->state != MessageState::Sending || !row->intent) {
+        violated("a result belongs to an open intent");
+    }
+    const config::Provider* provider = decision.config().find_provider(row->intent->provider);
+    if (provider == nullptr) {
+        violated("a provider with an attempt of this process is configured");
+    }
+    const AnswerClass answer = classify(*provider, input.result);
+    if (answer != AnswerClass::NotHandedOver && answer != AnswerClass::AccountRefused) {
+        row->attempts += 1;
+    }
+    switch (answer) {
+        case AnswerClass::Accepted:
+            row->provider_message_id = input.result.answer.provider_message_id;
+            decision.end(input.message_id, *std::move(row),
+                         {.state = MessageState::Sent, .reason = Reason::Accepted, .ended_at = input.ended_at});
+            return;
+        case AnswerClass::AccountRefused:
+            decision.keep(input.message_id, *std::move(row), MessageState::Ready, decision.now());
+            return;
+        case AnswerClass::RetryLater:
+            retry(decision, input.message_id, *std::move(row), input.result.answer.retry_after);
+            return;
+        case AnswerClass::Rejected:
+            rejected(decision, input.message_id, *std::move(row));
+            return;
+        case AnswerClass::KeyReused:
+            end_ambiguous(decision, input.message_id, *std::move(row), Reason::RenderChanged);
+            return;
+        case AnswerClass::Unknown:
+            unknown(decision, input.message_id, *std::move(row), *provider);
+            return;
+        case AnswerClass::NotHandedOver:
+            not_handed_over(decision, input.message_id, *std::move(row), input.result.why_not);
+            return;
+    }
+}
+
+void on(Decision& decision, const AttemptWithdrawn& input) {
+    auto row = decision.view().message(input.message_id);
+    if (!row || row->state != MessageState::Sending) {
+        violated("only an open intent is withdrawn");
+    }
+    not_handed_over(decision, input.message_id, *std::move(row), NotHandedOver::Withdrawn);
+}
+
+void on(Decision& decision, const RenderFailed& input) {
+    auto row = decision.view().message(input.message_id);
+    if (!row || has_ended(row->state) || row->state == MessageState::Sending) {
+        violated("only a live message without an open intent is rendered");
+    }
+    row->provider = input.provider.name;
+    rejected(decision, input.message_id, *std::move(row));
+}
+
+// The order is law: suppressed, expired, then what the provider's kind allows. Never another provider.
+void on(Decision& decision, const InDoubt& input) {
+    auto row = decision.view().message(input.message_id);
+    if (!row || row->state != MessageState::Sending || !row->intent) {
+        violated("only an open intent is in doubt");
+    }
+    row->attempts += 1;
+    row->maybe_executed = true;
+    if (!ask_gate(decision, input.event).clearance) {
+        end_ambiguous(decision, input.message_id, *std::move(row), Reason::SuppressedWhileInDoubt);
+        return;
+    }
+    if (decision.now() >= row->expires_at) {
+        end_ambiguous(decision, input.message_id, *std::move(row), Reason::ExpiredWhileInDoubt);
+        return;
+    }
+    const config::Provider* provider = decision.config().find_provider(row->intent->provider);
+    if (provider == nullptr) {
+        end_ambiguous(decision, input.message_id, *std::move(row), Reason::RenderChanged);
+        return;
+    }
+    if (takes_keys(*provider)) {
+        if (key_expired(*provider, *row, decision.now())) {
+            end_ambiguous(decision, input.message_id, *std::move(row), Reason::KeyExpired);
+            return;
+        }
+        if (!input.request_hash || *input.request_hash != row->intent->request_hash) {
+            end_ambiguous(decision, input.message_id, *std::move(row), Reason::RenderChanged);
+            return;
+        }
+    }
+    unknown(decision, input.message_id, *std::move(row), *provider);
+}
+
+}  // namespace postlane

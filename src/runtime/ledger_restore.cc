@@ -1,0 +1,158 @@
+// How a LedgerView comes back from the topic: upserts replayed in log order, from the stored position or from the
+// start. Replaying more than needed converges to the same rows.
+#include "runtime/ledger_view.h"
+
+namespace postlane {
+namespace {
+
+constexpr std::size_t kReplayFlushOperations = 4'000;
+
+}  // namespace
+
+Result<void> LedgerView::load_cursors() {
+    auto genesis = store_.get(ledger::genesis_key());
+    auto offsets = store_.get(ledger::offsets_key());
+    if (!genesis || !offsets) {
+        return tl::unexpected<Error>((genesis ? offsets : genesis).error());
+    }
+    if (*genesis) {
+        auto row = ledger::decode_genesis(**genesis);
+        if (!row) {
+            return tl::unexpected<Error>(row.error());
+        }
+        genesis_ = *std::move(row);
+    }
+    if (*offsets) {
+        auto row = ledger::decode_offsets(**offsets);
+        if (!row) {
+            return tl::unexpected<Error>(row.error());
+        }
+        offsets_ = *row;
+    }
+    return {};
+}
+
+Result<void> LedgerView::replay(const LedgerLog::Record& record) {
+    auto key = ledger::parse_key(record.key);
+    if (!key) {
+        return tl::unexpected<Error>(key.error());
+    }
+    if (record.value && key->kind == ledger::Kind::Genesis) {
+        auto row = ledger::decode_genesis(*record.value);
+        if (!row) {
+            return tl::unexpected<Error>(row.error());
+        }
+        genesis_ = *std::move(row);
+    }
+    if (record.value && key->kind == ledger::Kind::Offsets) {
+        auto row = ledger::decode_offsets(*record.value);
+        if (!row) {
+            return tl::unexpected<Error>(row.error());
+        }
+        offsets_ = *row;
+    }
+    if (record.value && key->kind == ledger::Kind::Sequence) {
+        auto row = ledger::decode_sequence(*record.value);
+        if (!row) {
+            return tl::unexpected<Error>(row.error());
+        }
+        if (row->halt) {
+            replay_batch_.operations.push_back(
+                {ledger::wake_key(halt_wake(key->recipient, key->id, *row->halt)), std::string()});
+        }
+    }
+    if (key->kind == ledger::Kind::Message) {
+        if (auto replayed = replay_message(*key, record); !replayed) {
+            return replayed;
+        }
+    } else {
+        replay_batch_.operations.push_back(
+            {std::string(record.key),
+             record.value ? std::optional<std::string>(std::string(*record.value)) : std::nullopt});
+    }
+    return replay_batch_.operations.size() >= kReplayFlushOperations ? flush_replay() : Result<void>{};
+}
+
+Result<void> LedgerView::replay_message(const ledger::Key& key, const LedgerLog::Record& record) {
+    const std::string bytes(record.key);
+    if (!record.value) {
+        unpin(bytes);
+        replay_batch_.operations.push_back({bytes, std::nullopt});
+        return {};
+    }
+    auto row = ledger::decode_message(*record.value);
+    if (!row) {
+        return tl::unexpected<Error>(row.error());
+    }
+    const MessageId id(key.id);
+    const bool has_step = row->sequence && !row->outside_sequence;
+    const std::string step_key =
+        has_step ? ledger::step_key(key.recipient, row->sequence->id, row->sequence->step) : std::string();
+    if (has_step) {
+        pinned_steps_.erase(step_key);
+    }
+    if (row->state == MessageState::Sending) {
+        if (has_step) {
+            // What the store has for this step is unknown here, so its end will delete it there too.
+            pinned_steps_.emplace(step_key, PinnedStep{StepEntry{row->sequence->step, id, false}, true});
+        }
+        pin(bytes, key.recipient, id, *std::move(row), record.offset);
+        return {};
+    }
+    unpin(bytes);
+    if (has_step) {
+        const bool ended = has_ended(row->state);
+        std::optional<std::string> entry;
+        if (!ended || row->ended_ahead) {
+            entry = ledger::encode_step(StepEntry{row->sequence->step, id, ended});
+        }
+        replay_batch_.operations.push_back({step_key, std::move(entry)});
+    }
+    if (const auto wake = wake_of(key.recipient, id, *row)) {
+        replay_batch_.operations.push_back({ledger::wake_key(*wake), std::string()});
+    }
+    replay_batch_.operations.push_back({bytes, std::string(*record.value)});
+    return {};
+}
+
+Result<void> LedgerView::flush_replay() {
+    auto written = store_.write(replay_batch_);
+    replay_batch_.operations.clear();
+    return written;
+}
+
+Result<void> LedgerView::replayed(Offset ledger_next, Instant now) {
+    add_position(replay_batch_, ledger_next, now);
+    message_memo_.reset();
+    suppressions_memo_.reset();
+    return flush_replay();
+}
+
+std::vector<LedgerView::OpenIntent> LedgerView::open_intents() const {
+    std::vector<OpenIntent> open;
+    open.reserve(pinned_.size());
+    for (const auto& [key, pinned] : pinned_) {
+        open.push_back({pinned.recipient, pinned.message_id, pinned.row.intent->attempt});
+    }
+    return open;
+}
+
+std::vector<ledger::Wake> LedgerView::wakes(const std::string& begin, const std::string& end,
+                                            std::size_t limit) const {
+    std::vector<ledger::Wake> wakes;
+    auto found = store_.scan(begin, end, limit);
+    if (!found) {
+        fail_with(found.error());
+        return wakes;
+    }
+    for (const auto& [key, value] : *found) {
+        if (auto wake = ledger::parse_wake(key)) {
+            wakes.push_back(*std::move(wake));
+        } else {
+            fail_with(wake.error());
+        }
+    }
+    return wakes;
+}
+
+}  // namespace postlane

@@ -1,0 +1,309 @@
+#include "runtime/partition.h"
+
+#include <algorithm>
+
+namespace postlane {
+namespace {
+
+constexpr std::size_t kPollMax = 1'024;
+constexpr std::chrono::hours kKeepAlive{1};
+constexpr Millis kStatusInterval{500};
+constexpr std::chrono::seconds kIdle{1};
+
+}  // namespace
+
+Partition::Partition(Surroundings& surroundings, PartitionId id, PartitionPorts ports, std::shared_ptr<Bell> bell)
+    : around_(surroundings),
+      id_(id),
+      ports_(std::move(ports)),
+      bell_(std::move(bell)),
+      waiter_(surroundings.flow.add_waiter([ring = bell_] { ring->ring(); })) {
+    around_.freshness.add(id_, [this](BootInstant asked_at, Offset end) {
+        {
+            const std::lock_guard lock(mutex_);
+            proofs_.push_back({asked_at, end});
+        }
+        bell_->ring();
+    });
+    around_.metrics.partition_state(id_, PartitionState::Fencing);
+}
+
+Partition::~Partition() {
+    around_.freshness.remove(id_);
+    around_.flow.remove_waiter(waiter_);
+    stop();
+}
+
+Now Partition::now() const {
+    const BootInstant boot = around_.clock.boot_now();
+    return Now{boot, around_.broker_clock.at(boot)};
+}
+
+std::optional<Error> Partition::failure() const {
+    const std::lock_guard lock(mutex_);
+    return failure_;
+}
+
+Partition::Status Partition::status() const {
+    const std::lock_guard lock(mutex_);
+    return status_;
+}
+
+void Partition::drain(BootInstant deadline) {
+    {
+        const std::lock_guard lock(mutex_);
+        drain_deadline_ = deadline;
+    }
+    draining_ = true;
+    bell_->ring();
+}
+
+void Partition::discard() {
+    // At once, from whatever thread: from here on the last check refuses every request of ours.
+    guard_->epoch.store(0);
+    discarded_ = true;
+    bell_->ring();
+}
+
+void Partition::post(std::function<void(Partition&)> question) {
+    {
+        const std::lock_guard lock(mutex_);
+        questions_.push_back(std::move(question));
+    }
+    bell_->ring();
+}
+
+void Partition::answer_questions() {
+    std::vector<std::function<void(Partition&)>> questions;
+    {
+        const std::lock_guard lock(mutex_);
+        questions.swap(questions_);
+    }
+    for (const auto& question : questions) {
+        question(*this);
+    }
+}
+
+BootInstant Partition::turn() {
+    {
+        const std::lock_guard lock(mutex_);
+        status_.last_turn = around_.clock.boot_now();
+    }
+    if (discarded_ && stage_ != Stage::Failed) {
+        stop();
+        enter(Stage::Stopped, PartitionState::Stopped);
+    }
+    BootInstant next = around_.clock.boot_now() + kIdle;
+    switch (stage_.load()) {
+        case Stage::Starting:
+            if (draining_) {
+                stop();
+                enter(Stage::Stopped, PartitionState::Stopped);
+                break;
+            }
+            next = start();
+            break;
+        case Stage::Running:
+        case Stage::Draining:
+            next = round();
+            break;
+        case Stage::Stopped:
+        case Stage::Failed:
+            break;
+    }
+    answer_questions();
+    return next;
+}
+
+void Partition::enter(Stage stage, PartitionState state) {
+    stage_ = stage;
+    around_.metrics.partition_state(id_, state);
+}
+
+BootInstant Partition::round() {
+    const Now at = now();
+    if (draining_ && stage_ == Stage::Running) {
+        runner_->stop_intents();
+        enter(Stage::Draining, PartitionState::Draining);
+    }
+    if (auto taken = take_inputs(at); !taken) {
+        restart(taken.error());
+        return at.boot;
+    }
+    runner_->decide(at);
+    if (runner_->failure()) {
+        restart(*runner_->failure());
+        return at.boot;
+    }
+    if (at.boot - last_commit_ >= kKeepAlive) {
+        runner_->keep_alive();
+    }
+    BootInstant next = runner_->next_wake(at);
+    if (runner_->has_batch()) {
+        const BootInstant due = pacer_.due({.records = runner_->batch_size(),
+                                            .bytes = runner_->batch_bytes(),
+                                            .saturated = runner_->is_saturated(),
+                                            .owned_partitions = around_.owned_partitions()});
+        if (due <= at.boot || stage_ == Stage::Draining) {
+            if (auto committed = commit(at); !committed) {
+                restart(committed.error());
+            }
+            return at.boot;  // what gathered meanwhile
+        }
+        next = std::min(next, due);
+    }
+    if (runner_->wants_fresh_since() > runner_->fresh_since() &&
+        runner_->wants_fresh_since() >= proof_asked_at_) {
+        proof_asked_at_ = at.boot + BootClock::duration{1};
+        around_.freshness.ask();
+    }
+    publish_status(at);
+    return stage_ == Stage::Draining ? finish_draining(at) : next;
+}
+
+Result<void> Partition::take_inputs(const Now& at) {
+    if (runner_->wants_suppressions()) {
+        std::vector<InputRecord> records;
+        if (auto polled = ports_.suppressions->poll(records, kPollMax); !polled) {
+            return polled;
+        }
+        runner_->on_suppressions(std::move(records), ports_.suppressions->end_seen());
+    }
+    std::vector<Proof> proofs;
+    {
+        const std::lock_guard lock(mutex_);
+        proofs.swap(proofs_);
+    }
+    for (const Proof& proof : proofs) {
+        runner_->on_proof(proof.asked_at, proof.end);
+    }
+    runner_->on_results(around_.registry.take(id_));
+    if (runner_->wants_sends()) {
+        std::vector<InputRecord> records;
+        if (auto polled = ports_.sends->poll(records, kPollMax); !polled) {
+            return polled;
+        }
+        runner_->on_sends(std::move(records), at);
+    }
+    return {};
+}
+
+Result<void> Partition::commit(const Now& at) {
+    const Transaction transaction = runner_->seal(at);
+    pacer_.committed(at.boot);
+    auto receipt = log_->commit(transaction);
+    const Now after = now();
+    if (!receipt) {
+        return tl::unexpected<Error>(receipt.error());
+    }
+    around_.broker_clock.learn(*receipt);
+    last_commit_ = after.boot;
+    const std::chrono::duration<double> took = after.boot - at.boot;
+    around_.metrics.ledger_write(took.count(), transaction.records.size());
+    if (discarded_) {
+        return {};  // lost meanwhile: nothing of it may leave
+    }
+    if (auto applied = runner_->committed(*receipt, after); !applied) {
+        return applied;
+    }
+    around_.show_progress(id_, runner_->next_offsets().sends);
+    return {};
+}
+
+BootInstant Partition::finish_draining(const Now& at) {
+    BootInstant deadline;
+    {
+        const std::lock_guard lock(mutex_);
+        deadline = drain_deadline_;
+    }
+    if (runner_->open_intents() == 0 && !runner_->has_batch()) {
+        stop();
+        enter(Stage::Stopped, PartitionState::Stopped);
+        return at.boot;
+    }
+    if (at.boot >= deadline) {
+        give_up(Error{ErrorCode::Unavailable,
+                      "partition " + std::to_string(id_) + " could not drain in time: " +
+                          std::to_string(runner_->open_intents()) + " requests without an answer"});
+    }
+    return std::min(deadline, at.boot + Millis{100});
+}
+
+// restart_partition: everything that was believed is dropped together (overlay, applied suppressions, proofs), and
+// read again from the ledger. The attempts on the wire stay in the registry.
+void Partition::restart(const Error& why) {
+    if (discarded_) {
+        return;  // turn() stops it
+    }
+    const BootInstant at = around_.clock.boot_now();
+    around_.metrics.partition_restarted(id_);
+    around_.log(Severity::Warning, "partition.restarted",
+                "partition " + std::to_string(id_) + " restarts from its ledger: " + why.detail);
+    guard_->epoch.store(0);
+    runner_.reset();
+    log_.reset();
+    if (why.code == ErrorCode::Misconfigured) {
+        give_up(why);
+        return;
+    }
+    if (why.code == ErrorCode::Corrupt && store_) {
+        (void)store_->wipe();
+    }
+    store_.reset();
+    restarts_.push_back(at);
+    std::erase_if(restarts_, [&](BootInstant when) { return at - when > kRestartsWithin; });
+    if (restarts_.size() >= kRestartsMax) {
+        give_up(Error{why.code, "partition " + std::to_string(id_) + " restarted " +
+                                    std::to_string(restarts_.size()) + " times in ten minutes, last: " + why.detail});
+        return;
+    }
+    enter(Stage::Starting, PartitionState::Fencing);
+}
+
+void Partition::give_up(const Error& why) {
+    stop();
+    {
+        const std::lock_guard lock(mutex_);
+        failure_ = why;
+    }
+    enter(Stage::Failed, PartitionState::Stopped);
+    around_.log(Severity::Error, "partition.failed", why.detail);
+}
+
+void Partition::stop() {
+    guard_->epoch.store(0);
+    around_.registry.closed(id_);
+    runner_.reset();
+    log_.reset();
+    store_.reset();
+}
+
+void Partition::publish_status(const Now& at) {
+    if (at.boot < next_status_) {
+        return;
+    }
+    next_status_ = at.boot + kStatusInterval;
+    const OffsetsRow& next = runner_->next_offsets();
+    Status status;
+    const auto lag = [](const std::optional<Offset>& end, Offset from) {
+        return end ? std::max<std::int64_t>(0, *end - std::max<Offset>(from, 0)) : -1;
+    };
+    status.sends_lag = lag(ports_.sends->high_watermark(), next.sends);
+    status.suppressions_lag = lag(ports_.suppressions->high_watermark(), next.suppressions);
+    status.fresh_since = runner_->fresh_since();
+    status.in_flight = runner_->open_intents();
+    status.ordering = runner_->ordering();
+    status.last_turn = at.boot;
+    const std::chrono::duration<double> staleness = at.boot - status.fresh_since;
+    around_.metrics.staleness(id_, staleness.count());
+    if (status.sends_lag >= 0) {
+        around_.metrics.lag(InputTopic::Sends, id_, status.sends_lag);
+    }
+    if (status.suppressions_lag >= 0) {
+        around_.metrics.lag(InputTopic::Suppressions, id_, status.suppressions_lag);
+    }
+    const std::lock_guard lock(mutex_);
+    status_ = status;
+}
+
+}  // namespace postlane

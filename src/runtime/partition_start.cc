@@ -1,0 +1,229 @@
+// How a partition begins an epoch: fence, then restore, in this order always.
+#include <algorithm>
+
+#include "runtime/partition.h"
+
+namespace postlane {
+namespace {
+
+constexpr Millis kBackoffMin{200};
+constexpr Millis kBackoffMax{10'000};
+constexpr std::uint64_t kProgressEvery = 50'000;
+
+std::string_view word(config::Partitioner partitioner) {
+    return partitioner == config::Partitioner::Murmur2 ? "murmur2" : "crc32";
+}
+
+}  // namespace
+
+BootInstant Partition::start() {
+    epoch_ += 1;
+    around_.metrics.partition_state(id_, PartitionState::Fencing);
+    auto begun = ports_.open_log().and_then([&](std::unique_ptr<LedgerLog> log) -> tl::expected<void, Error> {
+        log_ = std::move(log);
+        if (auto fenced = log_->fence(); !fenced) {
+            return fenced;
+        }
+        return restore(around_.clock.boot_now());
+    });
+    if (!begun) {
+        start_failed(begun.error());
+        return around_.clock.boot_now() + start_backoff_;
+    }
+    start_backoff_ = Millis{0};
+    next_status_ = {};
+    enter(Stage::Running, PartitionState::Running);
+    around_.log(Severity::Info, "partition.running",
+                "partition " + std::to_string(id_) + " is running, sends from offset " +
+                    std::to_string(runner_->next_offsets().sends));
+    return around_.clock.boot_now();
+}
+
+void Partition::start_failed(const Error& why) {
+    runner_.reset();
+    log_.reset();
+    if (why.code == ErrorCode::Misconfigured) {
+        give_up(why);
+        return;
+    }
+    if (why.code == ErrorCode::Corrupt) {
+        if (store_) {
+            (void)store_->wipe();
+        }
+        restarts_.push_back(around_.clock.boot_now());
+        if (restarts_.size() >= kRestartsMax) {
+            give_up(why);
+            return;
+        }
+    }
+    store_.reset();
+    start_backoff_ = std::clamp(start_backoff_ * 2, kBackoffMin, kBackoffMax);
+    around_.log(Severity::Warning, "partition.start_failed",
+                "partition " + std::to_string(id_) + " cannot start yet, trying again: " + why.detail);
+}
+
+Result<void> Partition::restore(BootInstant fenced_at) {
+    around_.metrics.partition_state(id_, PartitionState::Restoring);
+    // After the fence: whatever the predecessor committed lies below this end, and it cannot commit more.
+    auto range = log_->range();
+    if (!range) {
+        return tl::unexpected<Error>(range.error());
+    }
+    auto genesis = read_genesis(*range);
+    if (!genesis) {
+        return tl::unexpected<Error>(genesis.error());
+    }
+    auto store = ports_.open_store();
+    if (!store) {
+        return tl::unexpected<Error>(store.error());
+    }
+    store_ = *std::move(store);
+    runner_ = std::make_unique<PartitionRunner>(
+        RunnerPorts{around_.config, id_, around_.partition_count, *store_, around_.addresses, around_.flow, waiter_,
+                    around_.registry, around_.dispatcher, around_.metrics, guard_, around_.max_record_bytes},
+        Epoch(epoch_));
+    if (*genesis) {
+        if (auto checked = check_genesis(**genesis); !checked) {
+            return checked;
+        }
+    }
+    Offset from = range->start;
+    auto position = runner_->ledger().position();
+    if (!position) {
+        return tl::unexpected<Error>(position.error());
+    }
+    const bool fresh_enough =
+        *position && now().broker - (*position)->applied_at < std::chrono::duration_cast<Millis>(kStoreAgeMax);
+    const bool same_ledger = *position && *genesis && (*position)->genesis == (*genesis)->uuid;
+    const bool inside = *position && (*position)->ledger_next >= range->start && (*position)->ledger_next <= range->end;
+    if (fresh_enough && same_ledger && inside) {
+        from = (*position)->ledger_next;
+    } else if (auto wiped = store_->wipe(); !wiped) {
+        return wiped;
+    }
+    if (auto replayed = replay(from, range->end); !replayed) {
+        return replayed;
+    }
+    if (!*genesis) {
+        if (auto begun = first_start(); !begun) {
+            return begun;
+        }
+    }
+    runner_->begin(fenced_at, now());
+    if (runner_->failure()) {
+        return tl::unexpected<Error>(*runner_->failure());
+    }
+    if (auto started = ports_.suppressions->start(runner_->next_offsets().suppressions); !started) {
+        return started;
+    }
+    return ports_.sends->start(runner_->next_offsets().sends);
+}
+
+// The first committed record; nothing if there is none.
+Result<std::optional<GenesisRow>> Partition::read_genesis(const LedgerLog::Range& range) {
+    std::optional<GenesisRow> genesis;
+    bool any = false;
+    auto read = log_->replay(range.start, range.end, [&](const LedgerLog::Record& record) {
+        any = true;
+        const auto key = ledger::parse_key(record.key);
+        if (key && key->kind == ledger::Kind::Genesis && record.value) {
+            if (auto row = ledger::decode_genesis(*record.value)) {
+                genesis = *std::move(row);
+            }
+        }
+        return false;  // one is enough
+    });
+    if (any && !genesis) {
+        return fail(ErrorCode::Misconfigured, "ledger partition " + std::to_string(id_) +
+                                                  " does not begin with a genesis record this program can read: it is "
+                                                  "not a postlane ledger, or a newer program wrote it");
+    }
+    if (!any && !read) {
+        return tl::unexpected<Error>(read.error());
+    }
+    return genesis;
+}
+
+Result<void> Partition::check_genesis(const GenesisRow& genesis) const {
+    if (genesis.partition_count != around_.partition_count) {
+        return fail(ErrorCode::Misconfigured,
+                    "partition_count_changed: the ledger was begun with " + std::to_string(genesis.partition_count) +
+                        " partitions, the topics have " + std::to_string(around_.partition_count) +
+                        " now. Recipients would move to partitions that know nothing of them: go back to the old "
+                        "count, or begin with new topics.");
+    }
+    if (genesis.partitioner != word(around_.config.kafka.partitioner)) {
+        return fail(ErrorCode::Misconfigured, "partitioner_changed: the ledger was begun with kafka.partitioner = \"" +
+                                                  genesis.partitioner + "\"; set it back");
+    }
+    return {};
+}
+
+Result<void> Partition::first_start() {
+    auto committed = log_->group_offset_exists();
+    if (!committed) {
+        return tl::unexpected<Error>(committed.error());
+    }
+    if (*committed) {
+        return fail(ErrorCode::Misconfigured,
+                    "ledger_missing: the consumer group has committed offsets for partition " + std::to_string(id_) +
+                        ", but its ledger is empty: the ledger topic was deleted or truncated. Going on would send "
+                        "everything again. Restore the topic; or, if mail may be repeated or there was none, delete the "
+                        "group's offsets and start anew.");
+    }
+    const auto& kafka = around_.config.kafka;
+    const bool latest = kafka.initial_offset == config::InitialOffset::Latest;
+    auto sends = ports_.sends->resolve(latest ? InputStream::kEnd : InputStream::kBeginning);
+    auto suppressions = ports_.suppressions->resolve(InputStream::kBeginning);
+    if (!sends || !suppressions) {
+        return tl::unexpected<Error>((sends ? suppressions : sends).error());
+    }
+    GenesisRow genesis;
+    genesis.uuid = around_.new_uuid();
+    genesis.partition_count = around_.partition_count;
+    genesis.partitioner = word(kafka.partitioner);
+    runner_->ledger().put_genesis(genesis);
+    runner_->ledger().put_offsets(OffsetsRow{*sends, *suppressions});
+    return {};
+}
+
+Result<void> Partition::replay(Offset from, Offset end) {
+    std::uint64_t replayed = 0;
+    std::optional<Error> failed;
+    auto& view = runner_->ledger();
+    if (auto loaded = view.load_cursors(); !loaded) {
+        return loaded;
+    }
+    around_.metrics.restore_progress(id_, end - from);
+    auto read = log_->replay(from, end, [&](const LedgerLog::Record& record) {
+        if (auto taken = view.replay(record); !taken) {
+            failed = taken.error();
+            return false;
+        }
+        replayed += 1;
+        if (replayed % kProgressEvery == 0) {
+            around_.metrics.restore_progress(id_, end - record.offset);
+            around_.log(Severity::Info, "partition.restoring",
+                        "partition " + std::to_string(id_) + ": " + std::to_string(end - record.offset) +
+                            " ledger records to go");
+            const std::lock_guard lock(mutex_);
+            status_.restore_remaining = end - record.offset;
+            status_.last_turn = around_.clock.boot_now();
+        }
+        return true;
+    });
+    if (failed) {
+        return tl::unexpected<Error>(*failed);
+    }
+    if (!read) {
+        return read;
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        status_.restore_remaining = 0;
+    }
+    around_.metrics.restore_progress(id_, 0);
+    return view.replayed(end, now().broker);
+}
+
+}  // namespace postlane

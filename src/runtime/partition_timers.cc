@@ -1,0 +1,224 @@
+// What wakes: gap timers, due times, retries, halts that are over; and the rows that time has ended.
+//
+// The store holds one wake per waiting message. They are hints: a wake whose row says otherwise is dropped.
+#include <algorithm>
+
+#include "runtime/partition_runner.h"
+
+namespace postlane {
+namespace {
+
+constexpr std::size_t kWakesPerScan = 256;
+constexpr std::size_t kMoreScanned = 1'024;
+constexpr std::size_t kSweepRows = 256;
+constexpr std::chrono::seconds kSweepInterval{1};
+constexpr Millis kRoomCheckInterval{20};
+constexpr std::size_t kParkedKeep = 128;
+
+}  // namespace
+
+void PartitionRunner::note_new_wakes() {
+    for (const ledger::Wake& wake : view_.take_new_wakes()) {
+        const auto [timer, is_new] = timers_.try_emplace(wake.route, RouteTimer{ledger::wake_key(wake), wake.at});
+        if (is_new) {
+            continue;
+        }
+        if (ready_.contains(wake.recipient, MessageId(wake.id)) && wake.target == ledger::Wake::Target::Message) {
+            continue;
+        }
+        timer->second.next_at = std::min(timer->second.next_at, wake.at);
+        timer->second.scan_from = std::min(timer->second.scan_from, ledger::wake_key(wake));
+    }
+}
+
+void PartitionRunner::decide_timers(const Now& now) {
+    for (auto& [route, timer] : timers_) {
+        if (timer.next_at <= now.broker && !failure()) {
+            scan_route(route, timer, now);
+        }
+    }
+}
+
+void PartitionRunner::scan_route(const std::string& route, RouteTimer& timer, const Now& now) {
+    const std::string end = ledger::prefix_end(ledger::wake_prefix(route));
+    const std::vector<ledger::Wake> wakes = view_.wakes(timer.scan_from, end, kWakesPerScan);
+    for (const ledger::Wake& wake : wakes) {
+        std::string key = ledger::wake_key(wake);
+        if (wake.at > now.broker) {
+            timer.scan_from = std::move(key);
+            timer.next_at = wake.at;
+            return;
+        }
+        if (!wake_up(wake, key, now)) {
+            timer.scan_from = std::move(key);  // no room now: here again later
+            timer.next_at = now.broker + kRoomCheckInterval;
+            return;
+        }
+        timer.scan_from = key + '\0';
+    }
+    timer.next_at = wakes.size() < kWakesPerScan ? Instant::max() : now.broker;
+}
+
+// False: the queue is full.
+bool PartitionRunner::wake_up(const ledger::Wake& wake, const std::string& key, const Now& now) {
+    view_.focus(wake.recipient, now.broker);
+    if (wake.target == ledger::Wake::Target::SequenceHalt) {
+        run(wake.recipient, HaltOver{wake.id}, now);
+        view_.drop_wake(key);
+        return true;
+    }
+    const MessageId id(wake.id);
+    const auto row = view_.message(id);
+    const auto current = row ? wake_of(wake.recipient, id, *row) : std::nullopt;
+    if (!current || *current != wake) {
+        view_.drop_wake(key);
+        return true;
+    }
+    if (row->state == MessageState::Held || row->state == MessageState::Waiting) {
+        run(wake.recipient, Woke{id}, now);
+        return true;
+    }
+    if (ready_.contains(wake.recipient, id)) {
+        return true;
+    }
+    return offer(wake.recipient, id, *row, now.boot, nullptr);
+}
+
+bool PartitionRunner::offer(const RecipientId& recipient, const MessageId& id, const MessageRow& row,
+                            BootInstant since, std::shared_ptr<const SendEvent> event) {
+    ReadyItem item;
+    item.recipient = recipient;
+    item.message_id = id;
+    item.route = row.route;
+    item.due_at = row.due_at;
+    item.input_offset = row.input_offset;
+    item.expires_at = row.expires_at;
+    item.ready_since = since;
+    item.event = std::move(event);
+    switch (ready_.offer(std::move(item))) {
+        case ReadyQueue::Offered::Taken:
+        case ReadyQueue::Offered::Known:
+            return true;
+        case ReadyQueue::Offered::RecipientFull:
+            if (const auto wake = wake_of(recipient, id, row)) {
+                ready_.note_more(recipient, ledger::wake_key(*wake));
+            }
+            return true;
+        case ReadyQueue::Offered::QueueFull:
+            return false;
+    }
+    return false;
+}
+
+// Recipients with more ready messages than memory holds for one: the next ones, once they ran out.
+void PartitionRunner::load_more(const Now& now) {
+    std::size_t budget = kMoreScanned;
+    while (budget > 0 && !failure()) {
+        const auto more = ready_.take_more();
+        if (!more) {
+            return;
+        }
+        const auto first = ledger::parse_wake(more->wake_key);
+        const std::string end = ledger::prefix_end(ledger::wake_prefix(first->route));
+        const auto wakes = view_.wakes(more->wake_key, end, budget);
+        budget -= std::max<std::size_t>(1, wakes.size());
+        bool found = false;
+        std::string last = more->wake_key;
+        for (const ledger::Wake& wake : wakes) {
+            last = ledger::wake_key(wake);
+            if (wake.at > now.broker) {
+                return;
+            }
+            if (wake.recipient == more->recipient) {
+                found = true;
+                wake_up(wake, last, now);
+            }
+        }
+        if (!found && !wakes.empty()) {
+            ready_.note_more(more->recipient, last + '\0');  // not here: further on, next time
+        }
+    }
+}
+
+std::size_t PartitionRunner::ready_to_go() const {
+    std::size_t count = ready_.runnable();
+    if (config_.routes.size() > 1) {
+        for (const std::string& route : blocked_routes_) {
+            count -= ready_.runnable(route);
+        }
+    }
+    return count;
+}
+
+// With several routes, messages of a blocked one leave memory, so that the others have room; they come back from
+// the store once their route moves again. With a single route nothing is gained: its input just waits.
+void PartitionRunner::park_blocked_routes(const Now& now) {
+    for (auto route = parked_routes_.begin(); route != parked_routes_.end();) {
+        if (!blocked_routes_.contains(*route) && ready_.runnable(*route) < kParkedKeep / 2) {
+            timers_[*route] = RouteTimer{ledger::wake_prefix(*route), now.broker};
+            route = parked_routes_.erase(route);
+        } else {
+            ++route;
+        }
+    }
+    if (config_.routes.size() == 1) {
+        return;
+    }
+    for (const std::string& route : blocked_routes_) {
+        if (ready_.runnable(route) > kParkedKeep) {
+            ready_.shrink(route, kParkedKeep);
+            parked_routes_.insert(route);
+        }
+    }
+}
+
+// Forgets ended rows whose retention is over, a slice at a time, here and in the topic.
+void PartitionRunner::sweep(const Now& now) {
+    if (now.boot < next_sweep_ || is_saturated()) {
+        return;
+    }
+    next_sweep_ = now.boot + kSweepInterval;
+    if (sweep_from_.empty()) {
+        sweep_from_ = ledger::ledger_keys_begin();
+    }
+    const auto rows = view_.store().scan(sweep_from_, ledger::ledger_keys_end(), kSweepRows);
+    if (!rows) {
+        return;
+    }
+    for (const auto& [bytes, value] : *rows) {
+        const auto key = ledger::parse_key(bytes);
+        if (!key) {
+            continue;
+        }
+        view_.focus(key->recipient, now.broker);
+        if (key->kind == ledger::Kind::Message) {
+            const auto row = ledger::decode_message(value);
+            if (row && has_ended(row->state) && row->row_expires_at <= now.broker &&
+                !view_.message(MessageId(key->id))) {
+                view_.expire(bytes);
+            }
+        } else if (key->kind == ledger::Kind::Sequence && !view_.sequence(key->id)) {
+            view_.expire(bytes);
+        }
+    }
+    sweep_from_ = rows->size() < kSweepRows ? std::string() : rows->back().first + '\0';
+}
+
+BootInstant PartitionRunner::next_wake(const Now& now) const {
+    BootInstant next = next_sweep_;
+    for (const auto& [route, timer] : timers_) {
+        if (timer.next_at < Instant::max()) {
+            const auto wait = std::max(timer.next_at - now.broker, Millis{1});
+            next = std::min(next, now.boot + std::min<Millis>(wait, std::chrono::hours{1}));
+        }
+    }
+    for (const Doubt& doubt : doubts_) {
+        next = std::min(next, std::max(doubt.decidable_at, now.boot + Millis{1}));
+    }
+    if (blocked_until_ != BootInstant{}) {
+        next = std::min(next, std::max(blocked_until_, now.boot + Millis{1}));
+    }
+    return next;
+}
+
+}  // namespace postlane
