@@ -17,7 +17,7 @@ inline constexpr std::array kFreeTables{
     FreeTable{
         .key = "librdkafka",
         .help = "Properties of librdkafka, passed on as they are to every connection. Quote the "
-                "names; values are strings. Properties that postlane sets itself are refused.",
+                "names. Properties that postlane sets itself are refused.",
         .example = "\"security.protocol\" = \"SASL_SSL\"\n"
                    "\"sasl.mechanism\" = \"SCRAM-SHA-512\"\n"
                    "\"sasl.username\" = \"postlane\"\n"

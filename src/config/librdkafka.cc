@@ -155,6 +155,20 @@ private:
         return found == kOwned.end() ? nullptr : found;
     }
 
+    // librdkafka takes texts only; a number or a truth has just one that can be meant.
+    static std::optional<std::string> property_text(const toml::node& value) {
+        if (const auto* text = value.as_string()) {
+            return text->get();
+        }
+        if (const auto* number = value.as_integer()) {
+            return std::to_string(number->get());
+        }
+        if (const auto* truth = value.as_boolean()) {
+            return truth->get() ? "true" : "false";
+        }
+        return std::nullopt;
+    }
+
     void read_property(const std::string& prefix, const std::string& name,
                        const toml::source_region& key_region, const toml::node& value) {
         const std::string& file = report().file();
@@ -163,14 +177,15 @@ private:
             unquoted(prefix, name, *nested, place_of(key_region, file));
             return;
         }
-        const auto* text = value.as_string();
-        if (text == nullptr) {
-            report().error(Code::WrongType, place_of(value.source(), file), key, "expected string",
+        const std::optional<std::string> text = property_text(value);
+        if (!text) {
+            report().error(Code::WrongType, place_of(value.source(), file), key,
+                           "expected string, integer or boolean",
                            "librdkafka takes texts: put the value into quotes");
             draft_.reject(key);
             return;
         }
-        add(prefix, name, text->get(), Origin::File, place_of(key_region, file));
+        add(prefix, name, *text, Origin::File, place_of(key_region, file));
     }
 
     // TOML reads security.protocol = "…" as a table "security".

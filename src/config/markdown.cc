@@ -91,6 +91,9 @@ std::string default_cell(const Setting& setting) {
     if (setting.required) {
         return "required";
     }
+    if (setting.key == "base_url") {
+        return "by kind";
+    }
     return setting.fallback.empty() ? "absent" : fmt::format("`{}`", setting.fallback);
 }
 

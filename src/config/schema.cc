@@ -144,7 +144,7 @@ std::string free_table_schema(const FreeTable& table) {
     out.add("description", json_string(table.help));
     out.add("type", json_string("object"));
     out.add("propertyNames", names.text());
-    out.add("additionalProperties", R"({"type": "string"})");
+    out.add("additionalProperties", R"({"type": ["string", "integer", "boolean"]})");
     return out.text();
 }
 

@@ -315,6 +315,9 @@ std::string type_name(Type type) {
 }
 
 std::string range_text(const Setting& setting) {
+    if (setting.min == setting.max) {
+        return fmt::format("always {}", setting.min);
+    }
     switch (setting.type) {
         case Type::Integer:
         case Type::IntegerList: return fmt::format("range {}..{}", setting.min, setting.max);

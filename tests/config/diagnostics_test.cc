@@ -335,8 +335,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "librdkafka's properties need quotes, because TOML takes a dot for the border of a "
                 "table",
                 "write \"security.protocol\" = …"},
-        Mistake{"NumberForText", "[kafka.librdkafka]\n\"linger.ms\" = 5\n",
-                "t.toml:10:15: error[C014]: kafka.librdkafka.linger.ms: expected string",
+        Mistake{"FractionForText", "[kafka.librdkafka]\n\"linger.ms\" = 0.5\n",
+                "t.toml:10:15: error[C014]: kafka.librdkafka.linger.ms: expected string, integer "
+                "or boolean",
                 "librdkafka takes texts: put the value into quotes"},
         Mistake{"NoNumber", "[kafka.librdkafka]\n\"message.max.bytes\" = \"1MB\"\n",
                 "t.toml:10:1: error[C015]: kafka.librdkafka.message.max.bytes: expected a whole "

@@ -54,6 +54,8 @@ const std::string kFull =
     "[kafka.librdkafka]\n"
     "\"session.timeout.ms\" = \"60000\"\n"
     "\"security.protocol\" = \"SSL\"\n"
+    "\"heartbeat.interval.ms\" = 500\n"
+    "\"log.connection.close\" = false\n"
     "[ledger]\n"
     "directory = \"/data\"\n"
     "retention_days = 60\n"
@@ -92,6 +94,8 @@ TEST(Load, EveryValueOfTheFileArrives) {
     EXPECT_FALSE(config.kafka.require_durable_topics);
     EXPECT_EQ(config.kafka.session_timeout, Millis(60'000)) << "the property wins";
     EXPECT_EQ(config.kafka.librdkafka.at("security.protocol"), "SSL");
+    EXPECT_EQ(config.kafka.librdkafka.at("heartbeat.interval.ms"), "500");
+    EXPECT_EQ(config.kafka.librdkafka.at("log.connection.close"), "false");
     EXPECT_TRUE(config.kafka.librdkafka_secrets.empty());
     EXPECT_EQ(config.ledger.directory, "/data");
     EXPECT_EQ(config.ordering.min_spacing, Millis(0));

@@ -1,5 +1,7 @@
-// Prints what the table of settings generates, for tests in other languages.
+// Prints what the table of settings generates, and judges a text, for tests in other languages.
 #include <iostream>
+#include <iterator>
+#include <string>
 #include <string_view>
 
 #include "config/reference.h"
@@ -10,8 +12,16 @@ int main(int argc, char** argv) {
         std::cout << postlane::config::json_schema();
     } else if (what == "default") {
         std::cout << postlane::config::default_toml();
+    } else if (what == "check") {
+        const std::string text(std::istreambuf_iterator<char>(std::cin), {});
+        const auto loaded = postlane::config::load(text, "stdin", {}, {},
+                                                   {.needs_routes = false, .read_files = false});
+        if (!loaded) {
+            std::cout << postlane::config::format(loaded.error(), 78);
+            return 78;
+        }
     } else {
-        std::cerr << "usage: config_print schema|default\n";
+        std::cerr << "usage: config_print schema|default|check <FILE\n";
         return 64;
     }
     return 0;
