@@ -20,7 +20,7 @@ BootInstant at(Millis since_start) {
 struct Limits {
     std::size_t process = 1'000;
     std::size_t provider = 100;
-    std::optional<double> rate;
+    std::optional<double> rate = std::nullopt;
     std::size_t providers = 1;
 };
 
