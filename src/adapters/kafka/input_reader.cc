@@ -34,6 +34,7 @@ public:
     Stream& operator=(const Stream&) = delete;
 
     Result<void> start(Offset from) override;
+    Result<Offset> resolve(Offset which) override;
     Result<void> poll(std::vector<InputRecord>& out, std::size_t max) override;
 
     [[nodiscard]] std::optional<Offset> end_seen() const override { return end_seen_; }
@@ -101,6 +102,19 @@ Result<void> Stream::start(Offset from) {
                                                         kafka::describe(code)));
     }
     return {};
+}
+
+Result<Offset> Stream::resolve(Offset which) {
+    constexpr int kTimeoutMs = 10'000;
+    std::int64_t low = RD_KAFKA_OFFSET_INVALID;
+    std::int64_t high = RD_KAFKA_OFFSET_INVALID;
+    const rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+        client_->get(), topic_.c_str(), partition_, &low, &high, kTimeoutMs);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return fail(ErrorCode::Unavailable, fmt::format("cannot ask where {}[{}] begins and ends: {}", topic_,
+                                                        partition_, kafka::describe(code)));
+    }
+    return which == kBeginning ? low : high;
 }
 
 Result<bool> Stream::take_event(const rd_kafka_message_t& message) {
