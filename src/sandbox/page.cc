@@ -11,8 +11,9 @@ std::string_view page_headers() {
 }
 
 // All data enters the document through textContent and attributes set by name, never as markup.
-std::string_view page() {
-    return R"html(<!doctype html>
+namespace {
+
+constexpr std::string_view kPage = R"html(<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -30,7 +31,7 @@ main { max-width:1200px; margin:0 auto; padding:20px }
 header { display:flex; flex-wrap:wrap; align-items:baseline; gap:4px 12px; margin-bottom:16px }
 h1 { font-size:20px; margin:0 } h2 { font-size:14px; margin:0 0 10px }
 .soft { color:var(--soft) } .num { text-align:right; font-variant-numeric:tabular-nums }
-.cards { display:grid; gap:12px; grid-template-columns:repeat(auto-fit,minmax(140px,1fr)) }
+.cards { display:grid; gap:12px; grid-template-columns:repeat(auto-fit,minmax(125px,1fr)) }
 .card,.panel { background:var(--card); border:1px solid var(--line); border-radius:10px }
 .card { padding:12px 14px } .card b { display:block; font-size:22px; font-weight:600 }
 .panel { padding:14px; margin-top:12px; overflow-x:auto }
@@ -41,6 +42,9 @@ th,td { text-align:left; padding:5px 10px 5px 0; border-bottom:1px solid var(--l
 th { color:var(--soft); font-weight:500; font-size:12px } tr:last-child td { border-bottom:0 }
 .pill { display:inline-block; padding:0 8px; border-radius:9px; border:1px solid currentColor;
   font-size:12px } .good { color:var(--green) } .bad { color:var(--red) } .warn { color:var(--amber) }
+#faults { columns:2; column-gap:24px }
+#faults div { display:flex; justify-content:space-between; gap:8px; break-inside:avoid;
+  padding:3px 0; border-bottom:1px solid var(--line) }
 svg { width:100%; height:64px; display:block } .all { fill:var(--line) } .done { fill:var(--blue) }
 label { color:var(--soft) } code { font-family:ui-monospace,monospace; font-size:12px }
 #state { margin-left:auto }
@@ -57,7 +61,7 @@ this machine</span><span id="state" class="soft" role="status">loading …</span
 <div class="soft" id="peak"></div></section>
 <div class="two">
 <section class="panel"><h2>Answers and faults that struck</h2><table id="answers"></table></section>
-<section class="panel"><h2>Faults in force</h2><table id="faults"></table>
+<section class="panel"><h2>Faults in force</h2><div id="faults"></div>
 <p class="soft">Change them while it runs:<br>
 <code>curl -d '{"latency_ms":50,"throttle":0.1}' <span id="origin"></span>/_sandbox/faults</code>
 </p></section>
@@ -87,7 +91,8 @@ function cards(stats) {
   const values = [["executed", number(stats.executed)], ["requests", number(stats.requests)],
     ["replayed", number(stats.replayed)], ["per second", number(last.requests)],
     ["connections", number(stats.connections.open)],
-    ["answered, p50 / p99", millis(stats.answer_us.p50) + " / " + millis(stats.answer_us.p99)]];
+    ["answered in, p50", millis(stats.answer_us.p50)],
+    ["answered in, p99", millis(stats.answer_us.p99)]];
   at("cards").replaceChildren(...values.map(([name, value]) => {
     const card = make("div", undefined, "card");
     card.append(make("span", name, "soft"), make("b", value));
@@ -129,7 +134,9 @@ function faults(now) {
     "outage_mode"]);
   at("faults").replaceChildren(...Object.entries(now).map(([name, value]) => {
     const on = !quiet.has(name) && name !== "http_idempotency" && value !== 0 && value !== false;
-    return row([make("td", name, on ? "bad" : ""), make("td", String(value), "num")]);
+    const line = make("div", undefined, on ? "bad" : "");
+    line.append(make("span", name), make("span", String(value)));
+    return line;
   }));
 }
 function latest(list) {
@@ -164,6 +171,11 @@ refresh();
 </body>
 </html>
 )html";
+
+}  // namespace
+
+std::string_view page() {
+    return kPage;
 }
 
 }  // namespace postlane::sandbox
