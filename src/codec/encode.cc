@@ -1,0 +1,213 @@
+#include "codec/encode.h"
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <simdjson.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+#include "codec/json_writer.h"
+
+namespace postlane {
+namespace {
+
+void append_length_prefixed(std::string& out, std::string_view bytes) {
+    const std::uint64_t length = bytes.size();
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+        out.push_back(static_cast<char>(length >> shift & 0xffU));
+    }
+    out.append(bytes);
+}
+
+// RFC 4648 section 5, without padding.
+std::string base64url(const unsigned char* bytes, std::size_t count) {
+    constexpr std::string_view kAlphabet =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    std::string result;
+    result.reserve((count * 4 + 2) / 3);
+    std::uint32_t buffer = 0;
+    unsigned bits = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        buffer = (buffer << 8U | bytes[i]) & 0xffffU;
+        bits += 8;
+        while (bits >= 6) {
+            bits -= 6;
+            result.push_back(kAlphabet[buffer >> bits & 0x3fU]);
+        }
+    }
+    if (bits > 0) {
+        result.push_back(kAlphabet[buffer << (6 - bits) & 0x3fU]);
+    }
+    return result;
+}
+
+// A provider's bytes are not ours to trust: what is no UTF-8 loses its non-ASCII bytes.
+std::string valid_text(std::string_view text) {
+    std::string result{text};
+    if (!simdjson::validate_utf8(text)) {
+        std::replace_if(
+            result.begin(), result.end(),
+            [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
+    }
+    return result;
+}
+
+void member_unless_empty(JsonWriter& json, std::string_view name, const std::string& text) {
+    if (!text.empty()) {
+        json.member(name, std::string_view{text});
+    }
+}
+
+void input(JsonWriter& json, const std::string& topic, PartitionId partition, Offset offset) {
+    json.key("input").begin_object();
+    json.member("topic", std::string_view{topic});
+    json.member("partition", partition).member("offset", offset).end_object();
+}
+
+// Of the ID where there is one, else of the raw key if that is text.
+std::optional<std::string> recipient_text(const std::optional<RecipientId>& recipient,
+                                          const std::optional<std::string>& input_key) {
+    if (recipient) {
+        return recipient->value();
+    }
+    if (input_key && !input_key->empty() && simdjson::validate_utf8(*input_key)) {
+        return input_key;
+    }
+    return std::nullopt;
+}
+
+void recipient_member(JsonWriter& json, const std::optional<RecipientId>& recipient,
+                      const std::optional<std::string>& input_key) {
+    if (const auto text = recipient_text(recipient, input_key)) {
+        json.member("recipient_id", std::string_view{*text});
+    }
+}
+
+OutRecord to_outcomes(PartitionId partition, const std::optional<RecipientId>& recipient,
+                      const std::optional<std::string>& input_key, std::string value) {
+    OutRecord record;
+    record.destination = Destination::Outcomes;
+    record.partition = partition;
+    record.key = recipient ? std::optional{recipient->value()} : input_key;
+    record.value = std::move(value);
+    return record;
+}
+
+void suppression_member(JsonWriter& json, const SuppressionHit& hit) {
+    json.key("suppression").begin_object();
+    json.member("scope", std::string_view{to_string(hit.scope)});
+    json.member("reason", to_string(hit.reason));
+    json.member("occurred_at", std::string_view{format_time(hit.occurred_at)});
+    json.member("by", hit.by == SuppressionHit::By::Recipient ? "recipient" : "address");
+    json.end_object();
+}
+
+void message_members(JsonWriter& json, const OutcomeRecord& outcome) {
+    if (outcome.message_id) {
+        json.member("message_id", std::string_view{outcome.message_id->value()});
+    }
+    member_unless_empty(json, "campaign_id", outcome.campaign_id);
+    if (outcome.sequence) {
+        json.key("sequence").begin_object();
+        json.member("id", std::string_view{outcome.sequence->id});
+        json.member("step", outcome.sequence->step).end_object();
+    }
+    member_unless_empty(json, "category", outcome.category);
+    member_unless_empty(json, "route", outcome.route);
+    member_unless_empty(json, "provider", outcome.provider);
+    member_unless_empty(json, "provider_message_id", valid_text(outcome.provider_message_id));
+    if (outcome.attempts > 0 && outcome.recipient_id && outcome.message_id) {
+        json.member("idempotency_key",
+                    std::string_view{idempotency_key(*outcome.recipient_id, *outcome.message_id)});
+    }
+    json.member("attempts", outcome.attempts);
+}
+
+std::string_view result_word(SuppressionReceipt::Result result) noexcept {
+    switch (result) {
+        case SuppressionReceipt::Result::Applied:
+            return "applied";
+        case SuppressionReceipt::Result::Superseded:
+            return "superseded";
+        case SuppressionReceipt::Result::Forwarded:
+            return "forwarded";
+        case SuppressionReceipt::Result::Rejected:
+            return "rejected";
+    }
+    std::abort();  // no such result: memory is damaged
+}
+
+}  // namespace
+
+std::string idempotency_key(const RecipientId& recipient, const MessageId& message) {
+    // Lengths keep ("ab", "c") and ("a", "bc") apart. Providers remember keys: never change this.
+    std::string bytes = "postlane-id-1";
+    append_length_prefixed(bytes, recipient.value());
+    append_length_prefixed(bytes, message.value());
+    std::array<unsigned char, 32> digest{};
+    unsigned length = 0;
+    if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &length, EVP_sha256(), nullptr) !=
+            1 ||
+        length != digest.size()) {
+        std::abort();  // a key that is not this one could send twice
+    }
+    return base64url(digest.data(), digest.size());
+}
+
+OutRecord encode_outcome(const Config& config, PartitionId partition, const OutcomeRecord& outcome,
+                         const std::optional<std::string>& input_key) {
+    std::string value;
+    value.reserve(768);
+    JsonWriter json{value};
+    json.begin_object();
+    json.member("type", "outcome").member("outcome", to_string(outcome.outcome));
+    if (outcome.reason != Reason::None) {
+        json.member("reason", to_string(outcome.reason));
+    }
+    recipient_member(json, outcome.recipient_id, input_key);
+    message_members(json, outcome);
+    input(json, config.topics.sends, partition, outcome.input_offset);
+    json.member("received_at", std::string_view{format_time(outcome.received_at)});
+    json.member("decided_at", std::string_view{format_time(outcome.decided_at)});
+    if (outcome.checked) {
+        json.member("checked",
+                    *outcome.checked == CheckedAt::Acceptance ? "acceptance" : "attempt");
+    }
+    if (outcome.suppression) {
+        suppression_member(json, *outcome.suppression);
+    }
+    if (!outcome.skipped_steps.empty()) {
+        json.key("skipped_steps").begin_array();
+        for (const Step step : outcome.skipped_steps) {
+            json.value(step);
+        }
+        json.end_array();
+    }
+    if (outcome.original) {
+        json.key("original").begin_object();
+        input(json, config.topics.sends, partition, outcome.original->input_offset);
+        json.member("state", to_string(outcome.original->state)).end_object();
+    }
+    json.end_object();
+    return to_outcomes(partition, outcome.recipient_id, input_key, std::move(value));
+}
+
+OutRecord encode_receipt(const Config& config, PartitionId partition,
+                         const SuppressionReceipt& receipt,
+                         const std::optional<std::string>& input_key) {
+    std::string value;
+    JsonWriter json{value};
+    json.begin_object();
+    json.member("type", "suppression").member("result", result_word(receipt.result));
+    if (receipt.reason != Reason::None) {
+        json.member("reason", to_string(receipt.reason));
+    }
+    recipient_member(json, receipt.recipient_id, input_key);
+    input(json, config.topics.suppressions, partition, receipt.input_offset);
+    json.member("decided_at", std::string_view{format_time(receipt.decided_at)}).end_object();
+    return to_outcomes(partition, receipt.recipient_id, input_key, std::move(value));
+}
+
+}  // namespace postlane
