@@ -36,7 +36,8 @@ CREATE INDEX inputs_by_tag ON inputs (tag);
 CREATE INDEX outcomes_by_input ON outcomes (type, in_p, in_o);
 CREATE INDEX outcomes_by_key ON outcomes (key);
 CREATE INDEX letters_by_input ON letters (in_p, in_o);
-CREATE INDEX suppressions_by_subject ON suppressions (by, subject);
+CREATE INDEX suppressions_by_subject ON suppressions (by, subject, p, o);
+ANALYZE;
 """
 
 REQUEST_INDEXES = "CREATE INDEX requests_by_recipient ON requests (recipient, message);"

@@ -3,6 +3,7 @@
 Rules that need only sets are SQL; rules that need a recipient's history walk the facts sorted by recipient.
 """
 
+import functools
 import itertools
 import json
 from collections import defaultdict, namedtuple
@@ -18,10 +19,14 @@ RECORD_LEVEL = ("missing_key", "misrouted_key", "too_large", "malformed_json", "
                 "unknown_route")
 
 
+@functools.lru_cache(maxsize=None)
+def _row_type(names):
+    return namedtuple("Row", names)
+
+
 def _rows(facts, sql, *arguments):
     cursor = facts.db.execute(sql, arguments)
-    row_type = namedtuple("Row", [column[0] for column in cursor.description])
-    return map(row_type._make, cursor)
+    return map(_row_type(tuple(column[0] for column in cursor.description))._make, cursor)
 
 
 # G4: nothing is lost, nothing is invented ----------------------------------------------------------------------------
@@ -168,20 +173,22 @@ def duplicates_have_an_original(facts, _):
 
 # Agreement of the outcomes with what the ESP did ---------------------------------------------------------------------
 
-ENDED_EXECUTED = """
-    SELECT i.recipient, i.message, i.p, i.o, i.tag, x.outcome, x.reason,
+ENDED = """
+    CREATE TEMP TABLE ended AS SELECT i.recipient, i.message, i.p, i.o, i.tag, x.outcome, x.reason,
       (SELECT max(r.outcome) FROM outcomes r WHERE r.type = 'resolution' AND r.in_p = i.p AND r.in_o = i.o)
         AS resolution,
       (SELECT count(*) FROM requests q WHERE q.recipient = i.recipient AND q.message = i.message AND q.executed)
         AS executed
     FROM inputs i JOIN outcomes x ON x.type = 'outcome' AND x.in_p = i.p AND x.in_o = i.o
     WHERE x.outcome IN ('sent', 'suppressed_at_send', 'expired', 'failed', 'ambiguous') AND i.message IS NOT NULL
-      AND x.reason IS NOT 'older_than_ledger'"""
+      AND x.reason IS NOT 'older_than_ledger';
+    CREATE INDEX ended_by_message ON ended (recipient, message);"""
 
 
 def outcomes_agree_with_the_esp(facts, report):
     ambiguous_sent = 0
-    for row in _rows(facts, ENDED_EXECUTED):
+    facts.db.executescript(ENDED)
+    for row in _rows(facts, "SELECT * FROM ended"):
         end = row.outcome if row.resolution is None else row.resolution
         if end == "ambiguous":
             ambiguous_sent += bool(row.executed)
@@ -191,13 +198,13 @@ def outcomes_agree_with_the_esp(facts, report):
             yield Violation("executed_not_sent", "G3", row.recipient,
                             f"{row.message!r} is `{end}/{row.reason}`, but the ESP executed it")
     report.figures["ambiguous_executed"] = ambiguous_sent
-    for row in _rows(facts, f"""
-            SELECT q.* FROM requests q LEFT JOIN ({ENDED_EXECUTED}) e
+    for row in _rows(facts, """
+            SELECT q.* FROM requests q LEFT JOIN ended e
             ON e.recipient = q.recipient AND e.message = q.message WHERE e.p IS NULL"""):
         yield Violation("executed_unknown" if row.executed else "request_unknown", "G3", row.recipient,
                         f"request {row.n} ({row.message!r}, tag {row.tag!r}) belongs to no message that ended")
-    for row in _rows(facts, f"""
-            SELECT q.n, q.recipient, q.message, q.tag, e.tag AS admitted FROM requests q JOIN ({ENDED_EXECUTED}) e
+    for row in _rows(facts, """
+            SELECT q.n, q.recipient, q.message, q.tag, e.tag AS admitted FROM requests q JOIN ended e
             ON e.recipient = q.recipient AND e.message = q.message
             WHERE q.tag IS NOT NULL AND e.tag IS NOT NULL AND q.tag <> e.tag"""):
         yield Violation("wrong_body", "G3", row.recipient,
