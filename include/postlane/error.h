@@ -30,6 +30,8 @@ template <class T>
 class [[nodiscard]] Result : public tl::expected<T, Error> {
 public:
     using tl::expected<T, Error>::expected;
+    // What and_then and map give back.
+    Result(tl::expected<T, Error> other) : tl::expected<T, Error>(std::move(other)) {}  // NOLINT(google-explicit-constructor)
 };
 
 inline tl::unexpected<Error> fail(ErrorCode code, std::string detail) {

@@ -2,10 +2,13 @@
 // start. Replaying more than needed converges to the same rows.
 #include "runtime/ledger_view.h"
 
+#include <algorithm>
+
 namespace postlane {
 namespace {
 
 constexpr std::size_t kReplayFlushOperations = 4'000;
+constexpr std::size_t kMessagesScanned = 10'000;
 
 }  // namespace
 
@@ -135,6 +138,48 @@ std::vector<LedgerView::OpenIntent> LedgerView::open_intents() const {
         open.push_back({pinned.recipient, pinned.message_id, pinned.row.intent->attempt});
     }
     return open;
+}
+
+std::vector<std::pair<MessageId, MessageRow>> LedgerView::messages(std::size_t limit) const {
+    std::vector<std::pair<MessageId, MessageRow>> found;
+    const std::string prefix = ledger::message_key(recipient_, MessageId());
+    const auto stored = store_.scan(prefix, ledger::prefix_end(prefix), kMessagesScanned);
+    if (!stored) {
+        return found;
+    }
+    for (const auto& [bytes, value] : *stored) {
+        auto key = ledger::parse_key(bytes);
+        auto row = ledger::decode_message(value);
+        if (key && row && !pinned_.contains(bytes)) {
+            found.emplace_back(MessageId(std::move(key->id)), *std::move(row));
+        }
+    }
+    for (auto open = pinned_.lower_bound(prefix); open != pinned_.end() && open->second.recipient == recipient_;
+         ++open) {
+        found.emplace_back(open->second.message_id, open->second.row);
+    }
+    std::sort(found.begin(), found.end(), [](const auto& left, const auto& right) {
+        return left.second.input_offset > right.second.input_offset;
+    });
+    found.resize(std::min(found.size(), limit));
+    return found;
+}
+
+std::vector<std::pair<std::string, SequenceRow>> LedgerView::sequences(std::size_t limit) const {
+    std::vector<std::pair<std::string, SequenceRow>> found;
+    const std::string prefix = ledger::sequence_key(recipient_, "");
+    const auto stored = store_.scan(prefix, ledger::prefix_end(prefix), limit);
+    if (!stored) {
+        return found;
+    }
+    for (const auto& [bytes, value] : *stored) {
+        auto key = ledger::parse_key(bytes);
+        auto row = ledger::decode_sequence(value);
+        if (key && row) {
+            found.emplace_back(std::move(key->id), *std::move(row));
+        }
+    }
+    return found;
 }
 
 std::vector<ledger::Wake> LedgerView::wakes(const std::string& begin, const std::string& end,

@@ -40,6 +40,10 @@ public:
     [[nodiscard]] std::optional<SuppressionRow> suppressions() const override;
     [[nodiscard]] std::optional<SuppressionRow> address_suppressions(const AddressKey& key) const override;
 
+    // The focused recipient's committed rows, for people who ask. The latest `limit` of the messages.
+    [[nodiscard]] std::vector<std::pair<MessageId, MessageRow>> messages(std::size_t limit) const;
+    [[nodiscard]] std::vector<std::pair<std::string, SequenceRow>> sequences(std::size_t limit) const;
+
     // Into the batch, for the focused recipient.
     void put(const PutMessage& effect);
     void put(const PutSequence& effect);

@@ -292,6 +292,7 @@ void Partition::publish_status(const Now& at) {
     status.suppressions_lag = lag(ports_.suppressions->high_watermark(), next.suppressions);
     status.fresh_since = runner_->fresh_since();
     status.in_flight = runner_->open_intents();
+    status.live_recipients = runner_->live_recipients();
     status.ordering = runner_->ordering();
     status.last_turn = at.boot;
     const std::chrono::duration<double> staleness = at.boot - status.fresh_since;

@@ -131,6 +131,7 @@ void PartitionRunner::perform(const RecipientId& recipient, Effects effects, con
             perform_put(recipient, *put, now);
         } else if (const auto* sequence = std::get_if<PutSequence>(&effect)) {
             const auto before = view_.sequence(sequence->sequence_id);
+            ordering_.sequences += before ? 0U : 1U;
             ordering_.held += std::int64_t{sequence->row.held} - (before ? std::int64_t{before->held} : 0);
             view_.put(*sequence);
         } else if (const auto* suppressions = std::get_if<PutSuppressions>(&effect)) {
@@ -355,7 +356,6 @@ void PartitionRunner::decide_inputs(const Now& now) {
         const RecipientId recipient(record.key.value_or(""));
         if (decoded) {
             event_at_hand_ = std::make_shared<const SendEvent>(*decoded);
-            (decoded->sequence ? ordering_.sequenced : ordering_.unsequenced) += 1;
         }
         run(recipient, SendReceived{record, decoded, pending.received_at}, now);
         event_at_hand_.reset();

@@ -60,8 +60,7 @@ struct OrderingCounts {
     std::uint64_t gaps = 0;
     std::uint64_t duplicates = 0;
     std::int64_t held = 0;
-    std::uint64_t sequenced = 0;    // accepted messages with a sequence
-    std::uint64_t unsequenced = 0;  // and without
+    std::uint64_t sequences = 0;  // begun
 };
 
 class PartitionRunner {
@@ -114,7 +113,8 @@ public:
     [[nodiscard]] const OffsetsRow& next_offsets() const { return offsets_; }
     [[nodiscard]] const OrderingCounts& ordering() const { return ordering_; }
     [[nodiscard]] BootInstant fresh_since() const;
-    [[nodiscard]] std::size_t ready() const { return ready_.size(); }
+    // Recipients with a request in flight or a message ready in memory.
+    [[nodiscard]] std::size_t live_recipients() const { return ready_.recipients(); }
 
 private:
     struct PendingSend {

@@ -19,13 +19,18 @@ std::string_view word(config::Partitioner partitioner) {
 BootInstant Partition::start() {
     epoch_ += 1;
     around_.metrics.partition_state(id_, PartitionState::Fencing);
-    auto begun = ports_.open_log().and_then([&](std::unique_ptr<LedgerLog> log) -> tl::expected<void, Error> {
-        log_ = std::move(log);
+    const auto begin = [&]() -> Result<void> {
+        auto log = ports_.open_log();
+        if (!log) {
+            return tl::unexpected<Error>(log.error());
+        }
+        log_ = *std::move(log);
         if (auto fenced = log_->fence(); !fenced) {
             return fenced;
         }
         return restore(around_.clock.boot_now());
-    });
+    };
+    const auto begun = begin();
     if (!begun) {
         start_failed(begun.error());
         return around_.clock.boot_now() + start_backoff_;

@@ -62,6 +62,7 @@ public:
     [[nodiscard]] std::optional<More> take_more();
 
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] std::size_t recipients() const noexcept { return slots_.size(); }
     // Items of free recipients on that route.
     [[nodiscard]] std::size_t runnable(const std::string& route) const;
     [[nodiscard]] std::size_t runnable() const;

@@ -1,0 +1,516 @@
+#include "app/instance.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <random>
+
+#include "adapters/kafka/transaction_log.h"
+#include "adapters/system/log.h"
+#include "app/listeners.h"
+
+namespace postlane {
+namespace {
+
+constexpr int kExitUnavailable = 69;
+constexpr int kExitInternal = 70;
+constexpr int kExitConfig = 78;
+constexpr Millis kGroupPoll{100};
+constexpr std::chrono::seconds kBrokerPatience{60};
+constexpr std::chrono::seconds kProgressInterval{5};
+constexpr std::chrono::minutes kTopologyInterval{5};
+constexpr std::chrono::seconds kExitGrace{5};
+
+volatile std::sig_atomic_t stop_signals = 0;
+void on_stop_signal(int /*signal*/) { stop_signals = stop_signals + 1; }
+
+void catch_stop_signals() {
+    struct sigaction action {};
+    action.sa_handler = on_stop_signal;
+    sigaction(SIGTERM, &action, nullptr);
+    sigaction(SIGINT, &action, nullptr);
+    struct sigaction ignore {};
+    ignore.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &ignore, nullptr);
+    sigaction(SIGXFSZ, &ignore, nullptr);  // a file-size limit then reads as "no space", which is handled
+}
+
+template <class T>
+T random_bytes() {
+    std::random_device device;
+    T value{};
+    auto* bytes = reinterpret_cast<unsigned char*>(&value);
+    for (std::size_t at = 0; at < sizeof(T); ++at) {
+        bytes[at] = static_cast<unsigned char>(device());
+    }
+    return value;
+}
+
+kafka::LogSink kafka_log() {
+    return [](int level, std::string_view text) {
+        const LogLevel severity = level <= 3 ? LogLevel::Error : level <= 5 ? LogLevel::Warning : LogLevel::Debug;
+        log_event(severity, "kafka.client", "{}", text);
+    };
+}
+
+int exit_code_of(const Error& error) {
+    switch (error.code) {
+        case ErrorCode::Misconfigured:
+            return kExitConfig;
+        case ErrorCode::Unavailable:
+            return kExitUnavailable;
+        case ErrorCode::Malformed:
+        case ErrorCode::Rejected:
+        case ErrorCode::OutcomeUnknown:
+        case ErrorCode::Fenced:
+        case ErrorCode::Corrupt:
+            return kExitInternal;
+    }
+    return kExitInternal;
+}
+
+LogLevel level_of(Severity severity) {
+    switch (severity) {
+        case Severity::Info:
+            return LogLevel::Info;
+        case Severity::Warning:
+            return LogLevel::Warning;
+        case Severity::Error:
+            return LogLevel::Error;
+    }
+    return LogLevel::Error;
+}
+
+}  // namespace
+
+struct Instance::Listeners {
+    explicit Listeners(Instance& instance) : set(instance) {}
+    ListenerSet set;
+};
+
+Instance::Owned::~Owned() {
+    ended = true;
+    bell->ring();
+    if (thread.joinable()) {
+        thread.join();
+    }
+}
+
+Instance::Instance(const Config& config)
+    : config_(config),
+      metrics_(config, POSTLANE_VERSION),
+      flow_(config),
+      registry_(
+          random_bytes<std::uint64_t>(), config, flow_, [this](PartitionId partition) { wake(partition); },
+          [this] { return clock_.boot_now(); }) {}
+
+Instance::~Instance() = default;
+
+// Waits for the brokers for a while; refuses topics with which a promise would break.
+Result<void> Instance::check_topics() {
+    const BootInstant patience = clock_.boot_now() + kBrokerPatience;
+    for (;;) {
+        auto topology = read_topology(config_, kafka_log());
+        if (topology) {
+            std::string refused;
+            for (const Finding& finding : check_topology(config_, *topology)) {
+                if (finding.severity == Finding::Severity::Warn) {
+                    log_event(LogLevel::Warning, "topology.warning", "{}: {}", finding.topic, finding.text);
+                } else {
+                    log_event(LogLevel::Error, "topology.refused", "{}: {}", finding.topic, finding.text);
+                    refused += (refused.empty() ? "" : "; ") + finding.topic + ": " + finding.text;
+                }
+            }
+            if (!refused.empty()) {
+                return fail(ErrorCode::Misconfigured, refused);
+            }
+            partition_count_ = topology->find(config_.topics.sends)->partitions;
+            address_partitions_ = topology->find(config_.topics.address_suppressions)->partitions;
+            const auto& settings = topology->find(config_.topics.dead_letters)->settings;
+            const auto limit = settings.find("max.message.bytes");
+            max_record_bytes_ = limit == settings.end() ? 1'000'000 : std::stoul(limit->second);
+            return {};
+        }
+        if (topology.error().code != ErrorCode::Unavailable || clock_.boot_now() >= patience || stop_signals > 0) {
+            return tl::unexpected<Error>(topology.error());
+        }
+        log_event(LogLevel::Warning, "kafka.unavailable", "waiting for the brokers: {}", topology.error().detail);
+    }
+}
+
+Result<void> Instance::open() {
+    std::error_code failed;
+    std::filesystem::create_directories(config_.ledger.directory, failed);
+    if (failed) {
+        return fail(ErrorCode::Misconfigured, "ledger.directory " + config_.ledger.directory +
+                                                  " cannot be made: " + failed.message());
+    }
+    stores_ = std::make_unique<SharedResources>();
+    auto addresses = AddressStore::open(*stores_, config_.ledger.directory);
+    if (!addresses) {
+        return tl::unexpected<Error>(addresses.error());
+    }
+    addresses_ = *std::move(addresses);
+    if (!addresses_->set_aside().empty()) {
+        log_event(LogLevel::Warning, "store.set_aside", "the address store was damaged; it is kept as {} and read again",
+                  addresses_->set_aside().string());
+    }
+    auto ends = KafkaEndOffsets::create(config_, address_partitions_, kafka_log());
+    const auto count = static_cast<std::size_t>(partition_count_.load());
+    auto sends = KafkaInput::create(config_, KafkaInputOptions::sends(count), kafka_log());
+    auto suppressions = KafkaInput::create(
+        config_, KafkaInputOptions::suppressions(count + static_cast<std::size_t>(address_partitions_)), kafka_log());
+    for (const Error* error : {ends ? nullptr : &ends.error(), sends ? nullptr : &sends.error(),
+                               suppressions ? nullptr : &suppressions.error()}) {
+        if (error != nullptr) {
+            return tl::unexpected<Error>(*error);
+        }
+    }
+    ends_ = *std::move(ends);
+    sends_ = *std::move(sends);
+    suppressions_ = *std::move(suppressions);
+    auto address_ends = ends_->ask({});
+    if (!address_ends) {
+        return tl::unexpected<Error>(address_ends.error());
+    }
+    address_service_ = std::make_unique<AddressService>(config_, *addresses_, *suppressions_, address_partitions_,
+                                                        metrics_, [this] { wake_all(); });
+    return address_service_->start(address_ends->address_suppressions);
+}
+
+void Instance::start_threads() {
+    dispatcher_ = std::make_unique<CurlDispatcher>(config_, clock_, registry_);
+    freshness_ = std::make_unique<FreshnessService>(
+        *ends_, clock_, config_.suppression.max_staleness,
+        [this](BootInstant asked_at, const std::map<PartitionId, Offset>& ends) {
+            address_service_->on_proof(asked_at, ends);
+        },
+        [](const Error& error) {
+            log_event(LogLevel::Warning, "freshness.unproven",
+                      "cannot ask where the suppression topics end, so nothing is sent: {}", error.detail);
+        });
+    surroundings_ = std::make_unique<Surroundings>(Surroundings{
+        .config = config_,
+        .partition_count = partition_count_,
+        .max_record_bytes = max_record_bytes_,
+        .clock = clock_,
+        .broker_clock = broker_clock_,
+        .addresses = *addresses_,
+        .flow = flow_,
+        .registry = registry_,
+        .dispatcher = *dispatcher_,
+        .freshness = *freshness_,
+        .metrics = metrics_,
+        .owned_partitions = [this] { return owned_count_.load(); },
+        .show_progress =
+            [this](PartitionId partition, Offset next) {
+                const std::lock_guard lock(mutex_);
+                progress_[partition] = next;
+            },
+        .new_uuid = [] { return random_bytes<Hash128>(); },
+        .log = [](Severity severity, std::string_view event,
+                  const std::string& text) { log_event(level_of(severity), event, "{}", text); },
+    });
+    helpers_.emplace_back([this] {
+        while (!helpers_stop_) {
+            freshness_->turn(Millis{100});
+        }
+    });
+    helpers_.emplace_back([this] {
+        while (!helpers_stop_) {
+            if (auto turned = address_service_->turn(Millis{100}); !turned) {
+                end_with(exit_code_of(turned.error()), "addresses.failed", turned.error().detail);
+                return;
+            }
+        }
+    });
+    helpers_.emplace_back([this] { watch_topology(); });
+}
+
+// Topics can be changed under a running program; what would be refused at the start is refused later as well.
+void Instance::watch_topology() {
+    while (!helpers_stop_) {
+        topology_bell_.wait(kTopologyInterval);
+        if (helpers_stop_) {
+            return;
+        }
+        auto topology = read_topology(config_, kafka_log());
+        if (!topology) {
+            continue;  // the partitions notice brokers that are away
+        }
+        for (const Finding& finding : check_topology(config_, *topology)) {
+            if (finding.severity == Finding::Severity::Refuse) {
+                end_with(kExitConfig, "topology.refused", finding.topic + ": " + finding.text);
+            }
+        }
+        const TopicFacts* sends = topology->find(config_.topics.sends);
+        if (sends != nullptr && sends->partitions != partition_count_) {
+            end_with(kExitConfig, "topology.refused", "the partition count of " + config_.topics.sends + " changed");
+        }
+    }
+}
+
+int Instance::run() {
+    catch_stop_signals();
+    log_event(LogLevel::Info, "instance.starting", "postlane {} starts, group {}", POSTLANE_VERSION,
+              config_.kafka.group_id);
+    listeners_ = std::make_unique<Listeners>(*this);
+    auto opened = listeners_->set.open();
+    if (opened) {
+        opened = check_topics();
+    }
+    if (opened) {
+        opened = open();
+    }
+    if (opened) {
+        start_threads();
+        auto group = GroupConsumer::create(config_, *this, kafka_log());
+        if (group) {
+            group_ = *std::move(group);
+        } else {
+            opened = tl::unexpected<Error>(group.error());
+        }
+    }
+    if (!opened) {
+        end_with(exit_code_of(opened.error()), "instance.refused", opened.error().detail);
+    } else {
+        started_ = true;
+        main_loop();
+    }
+    const int code = [&] {
+        const std::lock_guard lock(mutex_);
+        return exit_code_.value_or(0);
+    }();
+    log_event(LogLevel::Info, "instance.stopped", "postlane stops with exit code {}", code);
+    if (code != 0) {
+        // Whatever hangs in a library's close must not keep a supervisor waiting; the ledger needs no goodbye.
+        std::fflush(nullptr);
+        _exit(code);
+    }
+    forget_partitions();
+    if (dispatcher_) {
+        dispatcher_->stop(clock_.boot_now());
+    }
+    helpers_stop_ = true;
+    topology_bell_.ring();
+    for (std::thread& helper : helpers_) {
+        helper.join();
+    }
+    listeners_.reset();
+    std::fflush(nullptr);
+    _exit(0);
+}
+
+void Instance::end_with(int code, const std::string& event, const std::string& why) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (exit_code_) {
+            return;
+        }
+        exit_code_ = code;
+    }
+    log_event(LogLevel::Error, event, "{}", why);
+}
+
+void Instance::main_loop() {
+    for (;;) {
+        main_turned_ = clock_.boot_now().time_since_epoch().count();
+        group_->poll(kGroupPoll);
+        look_after_partitions();
+        look_after_progress();
+        {
+            const std::lock_guard lock(mutex_);
+            if (exit_code_) {
+                return;
+            }
+        }
+        if (stop_signals > 0 && !stopping_) {
+            begin_stop();
+        }
+        if (stop_signals > 1) {
+            end_with(kExitInternal, "instance.stopped_fast",
+                     "a second signal: leaving without waiting for requests in flight");
+        }
+        if (closing_ && group_->closed()) {
+            return;
+        }
+        if (closing_ && clock_.boot_now() > stop_deadline_) {
+            log_event(LogLevel::Warning, "group.close_hangs", "leaving the group took too long; going without");
+            return;
+        }
+    }
+}
+
+void Instance::begin_stop() {
+    stopping_ = true;
+    closing_ = true;
+    stop_deadline_ = clock_.boot_now() + config_.dispatch.drain_timeout + kExitGrace;
+    log_event(LogLevel::Info, "instance.draining", "no new attempts; waiting for requests in flight");
+    group_->start_close();
+}
+
+std::unique_ptr<Instance::Owned> Instance::make_partition(PartitionId id) {
+    auto owned = std::make_unique<Owned>();
+    owned->bell = std::make_shared<Bell>();
+    const auto ring = [bell = owned->bell] { bell->ring(); };
+    PartitionPorts ports;
+    ports.open_log = [this, id]() -> Result<std::unique_ptr<LedgerLog>> {
+        auto log = KafkaLedgerLog::create(config_, id, kafka_log());
+        if (!log) {
+            return tl::unexpected<Error>(log.error());
+        }
+        return std::unique_ptr<LedgerLog>(*std::move(log));
+    };
+    ports.open_store = [this, id]() -> Result<std::unique_ptr<Store>> {
+        auto store =
+            RocksDbStore::open(*stores_, RocksDbStore::partition_directory(config_.ledger.directory, id));
+        if (!store) {
+            return tl::unexpected<Error>(store.error());
+        }
+        if (!(*store)->set_aside().empty()) {
+            log_event(LogLevel::Warning, "store.set_aside",
+                      "the store of partition {} was damaged; it is kept as {} and rebuilt from the ledger", id,
+                      (*store)->set_aside().string());
+        }
+        return std::unique_ptr<Store>(*std::move(store));
+    };
+    ports.sends = sends_->open(config_.topics.sends, id, ring);
+    ports.suppressions = suppressions_->open(config_.topics.suppressions, id, ring);
+    owned->partition = std::make_unique<Partition>(*surroundings_, id, std::move(ports), owned->bell);
+    owned->thread = std::thread([this, owned = owned.get()] {
+        while (!owned->ended) {
+            const BootInstant next = owned->partition->turn();
+            const BootInstant now = clock_.boot_now();
+            if (next > now) {
+                owned->bell->wait(std::min<BootClock::duration>(next - now, std::chrono::seconds{1}));
+            }
+        }
+    });
+    return owned;
+}
+
+void Instance::on_assigned(const std::vector<PartitionId>& partitions) {
+    joined_ = true;
+    metrics_.rebalanced("assigned");
+    owned_count_ = partitions.size();
+    flow_.set_share(partitions.size(), static_cast<std::size_t>(partition_count_.load()), clock_.boot_now());
+    log_event(LogLevel::Info, "group.assigned", "{} of {} partitions are ours", partitions.size(), partition_count_.load());
+    for (const PartitionId id : partitions) {
+        auto owned = make_partition(id);
+        const std::lock_guard lock(mutex_);
+        partitions_.insert_or_assign(id, std::move(owned));
+    }
+}
+
+void Instance::on_revoked(const std::vector<PartitionId>& partitions, bool lost) {
+    metrics_.rebalanced(lost ? "lost" : "revoked");
+    log_event(lost ? LogLevel::Warning : LogLevel::Info, lost ? "group.lost" : "group.revoked",
+              "{} partitions {}", partitions.size(),
+              lost ? "may belong to others already: dropping them" : "leave: draining them");
+    revoking_ = true;
+    const BootInstant deadline = clock_.boot_now() + config_.dispatch.drain_timeout;
+    {
+        const std::lock_guard lock(mutex_);
+        for (auto& [id, owned] : partitions_) {
+            if (lost) {
+                owned->partition->discard();
+            } else {
+                owned->partition->drain(deadline);
+            }
+        }
+    }
+    look_after_partitions();
+}
+
+void Instance::on_fatal(const Error& error) { end_with(exit_code_of(error), "group.fatal", error.detail); }
+
+void Instance::look_after_partitions() {
+    bool all_stopped = true;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [id, owned] : partitions_) {
+            const Partition::Stage stage = owned->partition->stage();
+            all_stopped = all_stopped && stage == Partition::Stage::Stopped;
+            if (stage == Partition::Stage::Failed && !exit_code_) {
+                const auto failure = owned->partition->failure();
+                exit_code_ = failure && failure->code == ErrorCode::Misconfigured ? kExitConfig : kExitInternal;
+            }
+        }
+    }
+    if (revoking_ && all_stopped) {
+        revoking_ = false;
+        forget_partitions();
+        group_->finish_revoke();
+    }
+}
+
+void Instance::forget_partitions() {
+    std::map<PartitionId, std::unique_ptr<Owned>> leaving;
+    {
+        const std::lock_guard lock(mutex_);
+        leaving.swap(partitions_);
+        progress_.clear();
+    }
+    for (const auto& [id, owned] : leaving) {
+        metrics_.partition_gone(id);
+    }
+    owned_count_ = 0;
+    leaving.clear();  // joins their threads; without the lock, which they may want
+}
+
+void Instance::look_after_progress() {
+    if (clock_.boot_now() < next_progress_ || revoking_) {
+        return;
+    }
+    next_progress_ = clock_.boot_now() + kProgressInterval;
+    std::map<PartitionId, Offset> progress;
+    {
+        const std::lock_guard lock(mutex_);
+        progress.swap(progress_);
+    }
+    if (!progress.empty()) {
+        group_->commit_async(progress);
+    }
+    for (std::size_t index = 0; index < config_.providers.size(); ++index) {
+        const bool open = flow_.snapshot(index).circuit != ProviderFlow::Circuit::Closed;
+        metrics_.circuit(config_.providers[index].name, open);
+    }
+}
+
+void Instance::wake(PartitionId partition) {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = partitions_.find(partition); found != partitions_.end()) {
+        found->second->bell->ring();
+    }
+}
+
+void Instance::wake_all() {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, owned] : partitions_) {
+        owned->bell->ring();
+    }
+}
+
+std::vector<Instance::OwnedPartition> Instance::owned() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<OwnedPartition> all;
+    for (const auto& [id, owned] : partitions_) {
+        all.push_back({id, owned->partition->stage(), owned->partition->status()});
+    }
+    return all;
+}
+
+bool Instance::ask(PartitionId partition, std::function<void(Partition&)> question) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = partitions_.find(partition);
+    if (found == partitions_.end()) {
+        return false;
+    }
+    found->second->partition->post(std::move(question));
+    return true;
+}
+
+}  // namespace postlane
