@@ -1,6 +1,7 @@
 // The reading half of KafkaLedgerLog: where the ledger begins and ends, and replaying it.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
@@ -24,6 +25,20 @@ constexpr Millis kRestorePoll{200};
 
 std::string_view view(const void* data, std::size_t size) {
     return {static_cast<const char*>(data), size};
+}
+
+using Batch = std::array<rd_kafka_message_t*, kBatch>;
+
+// What is there, or the first thing that comes. A batch call with a time-out would wait all of it
+// for a batch that is not full.
+std::size_t take(rd_kafka_queue_t* queue, Batch& messages) {
+    messages[0] = rd_kafka_consume_queue(queue, kafka::timeout_ms(kRestorePoll));
+    if (messages[0] == nullptr) {
+        return 0;
+    }
+    const ssize_t more =
+        rd_kafka_consume_batch_queue(queue, 0, messages.data() + 1, messages.size() - 1);
+    return 1 + static_cast<std::size_t>(std::max<ssize_t>(more, 0));
 }
 
 // Ends reading before its queue and its client go.
@@ -161,15 +176,14 @@ Result<void> KafkaLedgerLog::replay(Offset from, Offset end,
 
 Result<void> KafkaLedgerLog::drain(const Source& source, Offset from,
                                    const std::function<bool(const Record&)>& each) {
-    std::array<rd_kafka_message_t*, kBatch> messages{};
+    Batch messages{};
     Offset position = from;
     BootInstant progress = boot_now();
     while (position < source.end) {
-        const ssize_t got = rd_kafka_consume_batch_queue(
-            source.queue, kafka::timeout_ms(kRestorePoll), messages.data(), messages.size());
+        const std::size_t got = take(source.queue, messages);
         const Offset before = position;
         Result<void> outcome;
-        for (std::size_t i = 0; i < static_cast<std::size_t>(std::max<ssize_t>(got, 0)); ++i) {
+        for (std::size_t i = 0; i < got; ++i) {
             const kafka::Message message(messages.at(i));
             if (!outcome) {
                 continue;  // only freed

@@ -44,6 +44,32 @@ void pause(Millis duration) {
     never.wait_for(lock, duration);
 }
 
+std::vector<Config>& made() {
+    static std::vector<Config> configs;
+    return configs;
+}
+
+// A broker that was killed reads every log again when it starts, so tests leave none behind.
+void delete_topics() {
+    for (const Config& config : made()) {
+        const auto& topics = config.topics;
+        std::vector<rd_kafka_DeleteTopic_t*> names;
+        for (const std::string& name :
+             {topics.sends, topics.suppressions, topics.address_suppressions,
+              topics.provider_events, topics.outcomes, topics.dead_letters, topics.ledger,
+              topics.control}) {
+            names.push_back(rd_kafka_DeleteTopic_new(name.c_str()));
+        }
+        const auto client =
+            kafka::Client::create(kafka::Kind::Producer, config, {}, quiet()).value();
+        const kafka::Queue queue(rd_kafka_queue_new(client->get()));
+        rd_kafka_DeleteTopics(client->get(), names.data(), names.size(), nullptr, queue.get());
+        const kafka::Event event(rd_kafka_queue_poll(queue.get(), 10'000));
+        rd_kafka_DeleteTopic_destroy_array(names.data(), names.size());
+    }
+    made().clear();
+}
+
 void check(rd_kafka_error_t* error) {
     const kafka::KafkaError owned(error);
     ASSERT_EQ(error, nullptr) << rd_kafka_error_string(error);
@@ -94,6 +120,7 @@ Config fresh_config() {
 }
 
 void make_topics(const Config& config, PartitionId partitions) {
+    made().push_back(config);
     const auto created = create_topics(config, partitions, 1, quiet());
     ASSERT_TRUE(created.has_value()) << created.error().detail;
 }
@@ -192,6 +219,7 @@ int main(int argc, char** argv) {
     }
     const bool ran_before = !postlane::test::run("status").empty();
     const int result = RUN_ALL_TESTS();
+    postlane::test::delete_topics();
     if (!ran_before) {
         postlane::test::node("stop");
     }
