@@ -15,6 +15,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -74,20 +75,21 @@ class Demo:
         say("· Kafka: one node, KRaft")
         self.kafka = Cluster(os.path.join(self.directory, "kafka"))
         self.kafka.start()
-        if TOPICS["sends"] not in self._existing_topics():
-            say(f"· topics: {PARTITIONS} partitions")
-            harness.create_topics(self.bootstrap, TOPICS, PARTITIONS)
         sandbox_port, telemetry, admin = ports or free_ports(3)
         say("· sandbox ESP")
         self.sandbox = Sandbox(self.directory, port=sandbox_port, detached=self.detached, **faults).start()
         self._write_config(f"127.0.0.1:{telemetry}", f"127.0.0.1:{admin}")
+        say(f"· topics: {PARTITIONS} partitions")
+        self._create_topics()
         say("· postlane")
         self.postlane = Instance(self.directory, "postlane", self.config_path, f"127.0.0.1:{telemetry}",
                                  f"127.0.0.1:{admin}", detached=self.detached)
         self.postlane.start()
 
-    def _existing_topics(self):
-        return {name for name, count in harness.partition_counts(self.bootstrap, TOPICS.values()).items() if count}
+    def _create_topics(self):
+        done = subprocess.run([harness.BINARY, "topics", "create", "-c", self.config_path, "--partitions",
+                               str(PARTITIONS)], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, f"postlane topics create: exit {done.returncode}\n{done.stdout}{done.stderr}"
 
     def _write_config(self, telemetry, admin):
         with open(os.path.join(HERE, "postlane.toml"), encoding="utf-8") as template:
