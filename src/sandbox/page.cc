@@ -41,7 +41,8 @@ th,td { text-align:left; padding:5px 10px 5px 0; border-bottom:1px solid var(--l
   white-space:nowrap; max-width:260px; overflow:hidden; text-overflow:ellipsis }
 th { color:var(--soft); font-weight:500; font-size:12px } tr:last-child td { border-bottom:0 }
 .pill { display:inline-block; padding:0 8px; border-radius:9px; border:1px solid currentColor;
-  font-size:12px } .good { color:var(--green) } .bad { color:var(--red) } .warn { color:var(--amber) }
+  font-size:12px }
+.good { color:var(--green) } .bad { color:var(--red) } .warn { color:var(--amber) }
 #faults { columns:2; column-gap:24px }
 #faults div { display:flex; justify-content:space-between; gap:8px; break-inside:avoid;
   padding:3px 0; border-bottom:1px solid var(--line) }
@@ -123,10 +124,11 @@ function pill(text, cls) {
   return td;
 }
 function answers(stats) {
-  const rows = Object.entries(stats.by_status).map(([status, n]) => row([
-    pill(status === "0" ? "no answer" : status, tone(Number(status))), make("td", number(n), "num")]));
+  const line = (text, cls, n) => row([pill(text, cls), make("td", number(n), "num")]);
+  const rows = Object.entries(stats.by_status).map(([status, n]) =>
+    line(status === "0" ? "no answer" : status, tone(Number(status)), n));
   for (const [fault, n] of Object.entries(stats.by_fault))
-    if (fault !== "none" && n > 0) rows.push(row([pill(fault, "bad"), make("td", number(n), "num")]));
+    if (fault !== "none" && n > 0) rows.push(line(fault, "bad", n));
   at("answers").replaceChildren(...(rows.length ? rows : [row([make("td", "none yet", "soft")])]));
 }
 function faults(now) {

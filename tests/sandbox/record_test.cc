@@ -145,7 +145,8 @@ TEST(Run, EndsWhenTheRecordCannotBeWritten) {
 TEST(Run, RefusesWhatItCannotDoWithTheDocumentedCodes) {
     const auto nothing = [](const std::string&, pid_t) {};
     Options options;
-    for (const char* listen : {"", "nowhere", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:65536", ":80"}) {
+    for (const char* listen :
+         {"", "nowhere", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:65536", ":80"}) {
         options.listen = listen;
         EXPECT_EQ(run_child(options, nothing), 69) << listen;
     }

@@ -165,7 +165,8 @@ TEST(WireHttp, PipelinedRequestsAreAnsweredInTurn) {
 TEST(WireHttp, ABodyMayComeInChunksAndAfterAContinue) {
     Stand stand;
     const std::string chunked = fmt::format(
-        "POST /send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n",
+        "POST /send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "{:x}\r\n{}\r\n0\r\n\r\n",
         kEvent.size(), kEvent);
     EXPECT_TRUE(talk_raw(stand.port(), chunked).starts_with("HTTP/1.1 200 "));
 
