@@ -126,7 +126,7 @@ enum class Tls : std::uint8_t { Required, Opportunistic, None };
 struct Provider {
     std::string name;  // lower case, unique
     ProviderKind kind = ProviderKind::Http;
-    std::string base_url;  // without a trailing slash unless the path is just "/"
+    std::string base_url;  // kind Http: as given; others: without a slash at the end
     Secret credentials;    // the trimmed content of credentials_file; empty if that is absent
     std::string credentials_file;
     std::optional<double> rate_per_second;  // absent: unlimited
