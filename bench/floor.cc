@@ -1,9 +1,8 @@
 // The floor of the benchmark: consumes and posts, and promises nothing. No program that does more
 // than this on librdkafka and libcurl can be faster; how near postlane comes is its price.
 //
-// One thread drives several multi handles (one degrades beyond some 256 transfers), over an epoll
-// set, which is the cheapest way there is, or with --drive poll by curl_multi_perform and
-// curl_multi_poll, as most programs do it. Stops after --sends answers and prints one JSON object.
+// One thread drives several multi handles over one epoll set: a multi handle degrades beyond some
+// 256 transfers. Stops after --sends answers and prints one JSON object.
 #include <curl/curl.h>
 #include <fmt/format.h>
 #include <librdkafka/rdkafka.h>
@@ -38,7 +37,6 @@ struct Options {
     std::uint64_t sends = 100'000;
     std::size_t in_flight = 512;
     std::size_t per_handle = 256;
-    std::string drive = "epoll";
 };
 
 double cpu_seconds() {
@@ -170,12 +168,8 @@ public:
     void run() {
         while (answered_ < options_.sends) {
             start_transfers();
-            if (options_.drive == "poll") {
-                perform_all();
-            } else {
-                wait_for_events();
-                fire_timeouts();
-            }
+            wait_for_events();
+            fire_timeouts();
             collect_answers();
         }
         finished_at_ = Clock::now();
@@ -209,15 +203,12 @@ private:
     std::unique_ptr<Multi> make_multi() {
         auto multi = std::make_unique<Multi>(
             Multi{.handle = curl_multi_init(), .owner = this, .timeout = {}});
-        curl_multi_setopt(multi->handle, CURLMOPT_MAXCONNECTS,
-                          static_cast<long>(options_.per_handle));
-        if (options_.drive == "poll") {
-            return multi;
-        }
         curl_multi_setopt(multi->handle, CURLMOPT_SOCKETFUNCTION, &Floor::on_socket);
         curl_multi_setopt(multi->handle, CURLMOPT_SOCKETDATA, multi.get());
         curl_multi_setopt(multi->handle, CURLMOPT_TIMERFUNCTION, &Floor::on_timer);
         curl_multi_setopt(multi->handle, CURLMOPT_TIMERDATA, multi.get());
+        curl_multi_setopt(multi->handle, CURLMOPT_MAXCONNECTS,
+                          static_cast<long>(options_.per_handle));
         return multi;
     }
 
@@ -340,15 +331,6 @@ private:
         retired_.clear();
     }
 
-    void perform_all() {
-        for (const auto& multi : multis_) {
-            int running = 0;
-            curl_multi_perform(multi->handle, &running);
-        }
-        // The Kafka queue and the other handles have no part in this wait: hence short.
-        curl_multi_poll(multis_.front()->handle, nullptr, 0, 1, nullptr);
-    }
-
     void fire_timeouts() {
         const auto now = Clock::now();
         for (const auto& multi : multis_) {
@@ -410,9 +392,6 @@ int main(int argc, char** argv) {
     app.add_option("--in-flight", options.in_flight)->capture_default_str();
     app.add_option("--per-handle", options.per_handle, "transfers per multi handle")
         ->capture_default_str();
-    app.add_option("--drive", options.drive)
-        ->capture_default_str()
-        ->check(CLI::IsMember({"epoll", "poll"}));
     CLI11_PARSE(app, argc, argv);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     try {
