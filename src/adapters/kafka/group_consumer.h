@@ -19,11 +19,11 @@ namespace postlane {
 class GroupListener {
 public:
     virtual ~GroupListener() = default;
+    // All partitions that are ours now; none if there are more members than partitions.
     virtual void on_assigned(const std::vector<PartitionId>& partitions) = 0;
     // `lost`: others may own them already, so discard everything and commit nothing. Otherwise they
     // stay ours until finish_revoke(): the group waits for it (at most max.poll.interval.ms), and
-    // poll() must go on meanwhile. finish_revoke() may be called inside this call. Also called with
-    // an empty list if the group takes nothing away because nothing was assigned.
+    // poll() must go on meanwhile. finish_revoke() may be called inside this call.
     virtual void on_revoked(const std::vector<PartitionId>& partitions, bool lost) = 0;
     // Membership is over for good: another process uses our group.instance.id (Fenced), or the group
     // or its authorisation is wrong (Misconfigured). Make an end.
@@ -45,6 +45,9 @@ public:
 
     // What on_revoked announced is drained: let the group go on.
     void finish_revoke();
+    // While draining: whether the group has given up on us meanwhile, so that the partitions may
+    // have new owners and nothing of the drain counts any more.
+    [[nodiscard]] bool lost() const;
 
     // Shows how far each partition has come. Fire and forget.
     void commit_async(const std::map<PartitionId, Offset>& next_offsets);

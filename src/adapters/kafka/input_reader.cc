@@ -52,8 +52,8 @@ public:
 
 private:
     void stop();
-    // Nothing: the record belongs in the output.
-    Result<bool> take_event(const rd_kafka_message_t& message);
+    // What came instead of a record: the end of the partition, or an error.
+    Result<void> take_event(const rd_kafka_message_t& message);
 
     std::shared_ptr<Client> client_;
     std::string topic_;
@@ -61,7 +61,7 @@ private:
     std::function<void()> wake_;
     // New at every start, so nothing fetched for an earlier position can appear after it.
     kafka::Queue queue_;
-    Offset from_ = 0;
+    Offset position_ = 0;  // where it was started, or behind the last record taken
     std::optional<Offset> end_seen_;
 };
 
@@ -77,7 +77,7 @@ void Stream::stop() {
 Result<void> Stream::start(Offset from) {
     stop();
     end_seen_.reset();
-    from_ = from;
+    position_ = from;
     rd_kafka_topic_t* const topic = client_->topic(topic_);
     if (topic == nullptr) {
         return fail(ErrorCode::Misconfigured,
@@ -117,26 +117,23 @@ Result<Offset> Stream::resolve(Offset which) {
     return which == kBeginning ? low : high;
 }
 
-Result<bool> Stream::take_event(const rd_kafka_message_t& message) {
+Result<void> Stream::take_event(const rd_kafka_message_t& message) {
     switch (static_cast<int>(message.err)) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
         end_seen_ = message.offset;
-        return true;
+        return {};
     // With auto.offset.reset=error the broker's "offset out of range" arrives as this. A gap left by
     // compaction, markers or aborted records is none: the broker just goes on behind it.
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
         return fail(ErrorCode::Misconfigured,
-                    fmt::format("{}[{}] no longer has the offset that is to be read next (started "
-                                "at {}): retention deleted records that were still needed, or the "
-                                "topic was made anew. Raise its retention.ms; see `postlane topics "
-                                "check`.",
-                                topic_, partition_, from_));
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+                    fmt::format("{}[{}] does not have offset {}, which is to be read next: "
+                                "retention deleted records that were still needed, or the topic "
+                                "was made anew. Raise its retention.ms; see `postlane topics "
+                                "check`. ({})",
+                                topic_, partition_, position_,
+                                rd_kafka_message_errstr(&message)));
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
         return fail(ErrorCode::Misconfigured,
                     fmt::format("cannot read {}[{}]: {}", topic_, partition_,
                                 kafka::describe(message.err)));
@@ -163,6 +160,7 @@ Result<void> Stream::poll(std::vector<InputRecord>& out, std::size_t max) {
             const kafka::Message message(messages.at(i));
             if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
                 out.push_back(kafka::to_input_record(*message));
+                position_ = message->offset + 1;
             } else if (auto event = take_event(*message); !event && outcome) {
                 outcome = tl::unexpected(event.error());
             }

@@ -42,7 +42,8 @@ public:
 
     // `wake` is called by a thread of librdkafka when the stream goes from empty to not empty; it
     // must be quick and must not call the stream. So poll until nothing comes before waiting for
-    // it. It is never called again once the stream is gone.
+    // it. It is never called again once the stream is gone. At most one stream of a partition at a
+    // time: end the old one first.
     [[nodiscard]] std::unique_ptr<InputStream> open(const std::string& topic, PartitionId partition,
                                                     std::function<void()> wake);
 

@@ -44,6 +44,11 @@ void pause(Millis duration) {
     never.wait_for(lock, duration);
 }
 
+bool& started_here() {
+    static bool started = false;
+    return started;
+}
+
 std::vector<Config>& made() {
     static std::vector<Config> configs;
     return configs;
@@ -80,6 +85,7 @@ void check(rd_kafka_error_t* error) {
 const std::string& bootstrap() {
     static const std::string address = [] {
         const std::string running = run("status");
+        started_here() = running.empty();
         const std::string started = running.empty() ? run("start") : running;
         return started.substr(0, started.find(' '));
     }();
@@ -214,13 +220,9 @@ std::vector<InputRecord> take(InputStream& stream, std::size_t count) {
 
 int main(int argc, char** argv) {
     testing::InitGoogleTest(&argc, argv);
-    if (GTEST_FLAG_GET(list_tests)) {
-        return RUN_ALL_TESTS();
-    }
-    const bool ran_before = !postlane::test::run("status").empty();
     const int result = RUN_ALL_TESTS();
     postlane::test::delete_topics();
-    if (!ran_before) {
+    if (postlane::test::started_here()) {
         postlane::test::node("stop");
     }
     return result;

@@ -296,6 +296,30 @@ INSTANTIATE_TEST_SUITE_P(Table, KafkaInputRange,
                                          RangeRow{"BehindTheEnd", 12}),
                          [](const auto& row) { return row.param.name; });
 
+TEST(KafkaInput, GoesOnWhereItWasAfterTheBrokerDied) {
+    const Config config = config_with_topics();
+    write(config, config.topics.sends, 0, 10);
+    const auto ends = KafkaEndOffsets::create(config, 1, quiet(), Millis(500)).value();
+    const auto input = open_input(config);
+    const auto stream = input->open(config.topics.sends, 0, {});
+    ASSERT_TRUE(stream->start(0).has_value());
+    std::vector<InputRecord> records;
+    ASSERT_TRUE(reaches_end(*stream, 10, records));
+    ASSERT_TRUE(ends->ask({0}).has_value());
+
+    test::node("kill");
+    const auto unanswered = ends->ask({0});
+    ASSERT_FALSE(unanswered.has_value());
+    EXPECT_EQ(unanswered.error().code, ErrorCode::Unavailable);
+    ASSERT_TRUE(stream->poll(records, 100).has_value());
+    test::node("start");
+
+    write(config, config.topics.sends, 0, 10);
+    ASSERT_TRUE(reaches_end(*stream, 20, records, Millis(30'000)));
+    EXPECT_EQ(offsets_of(records), range(0, 20));
+    EXPECT_TRUE(eventually([] {}, [&] { return ends->ask({0}).has_value(); }));
+}
+
 TEST(KafkaInput, AStreamOutlivesItsInput) {
     const Config config = config_with_topics();
     write(config, config.topics.sends, 0, 3);
