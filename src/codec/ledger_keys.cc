@@ -68,7 +68,8 @@ Result<Key> parse_key(std::string_view bytes) {
     Reader in = versioned(bytes);
     Key key;
     const std::uint8_t section = in.u8();
-    if (section == static_cast<std::uint8_t>(Kind::Genesis) || section == static_cast<std::uint8_t>(Kind::Offsets)) {
+    if (section == static_cast<std::uint8_t>(Kind::Genesis) ||
+        section == static_cast<std::uint8_t>(Kind::Offsets)) {
         key.kind = static_cast<Kind>(section);
     } else {
         in.require(section == byte(kRecipient));

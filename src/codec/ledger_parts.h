@@ -26,11 +26,13 @@ constexpr std::uint8_t byte(char letter) {
 
 inline tl::unexpected<Error> corrupt(std::string_view what, std::string_view bytes) {
     if (!bytes.empty() && static_cast<std::uint8_t>(bytes.front()) > kVersion) {
-        return fail(ErrorCode::Corrupt,
-                    fmt::format("{}: format version {}, this program knows {}; a newer postlane wrote it", what,
-                                static_cast<std::uint8_t>(bytes.front()), kVersion));
+        return fail(
+            ErrorCode::Corrupt,
+            fmt::format("{}: format version {}, this program knows {}; a newer postlane wrote it",
+                        what, static_cast<std::uint8_t>(bytes.front()), kVersion));
     }
-    return fail(ErrorCode::Corrupt, fmt::format("{}: {} bytes that make no sense", what, bytes.size()));
+    return fail(ErrorCode::Corrupt,
+                fmt::format("{}: {} bytes that make no sense", what, bytes.size()));
 }
 
 inline Writer versioned() {
@@ -48,12 +50,14 @@ inline Reader versioned(std::string_view bytes) {
 // Times are written relative to another one of the row, which makes them short. Arithmetic on bits,
 // because any two times must survive, also those whose difference overflows.
 inline void put_time(Writer& out, Instant value, Instant base = {}) {
-    out.zigzag(static_cast<std::int64_t>(static_cast<std::uint64_t>(value.time_since_epoch().count()) -
-                                         static_cast<std::uint64_t>(base.time_since_epoch().count())));
+    out.zigzag(
+        static_cast<std::int64_t>(static_cast<std::uint64_t>(value.time_since_epoch().count()) -
+                                  static_cast<std::uint64_t>(base.time_since_epoch().count())));
 }
 inline Instant take_time(Reader& in, Instant base = {}) {
-    return Instant(Millis(static_cast<std::int64_t>(static_cast<std::uint64_t>(in.zigzag()) +
-                                                    static_cast<std::uint64_t>(base.time_since_epoch().count()))));
+    return Instant(Millis(
+        static_cast<std::int64_t>(static_cast<std::uint64_t>(in.zigzag()) +
+                                  static_cast<std::uint64_t>(base.time_since_epoch().count()))));
 }
 
 inline Reason take_reason(Reader& in) {

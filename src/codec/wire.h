@@ -1,8 +1,8 @@
 // The few primitives that stored bytes are made of.
 //
-// Every value has exactly one encoding and the reader accepts no other, so "decodes" implies "encodes to
-// the same bytes"; the fuzzers check that. The reader never reads outside its view: after the first
-// mistake it yields zeros, and finish() says no.
+// Every value has exactly one encoding and the reader accepts no other, so "decodes" implies
+// "encodes to the same bytes"; the fuzzers check that. The reader never reads outside its view:
+// after the first mistake it yields zeros, and finish() says no.
 #pragma once
 
 #include <algorithm>
@@ -41,7 +41,9 @@ public:
         }
     }
     // Bytes sort as numbers, negative ones first.
-    void big_endian_signed(std::int64_t value) { big_endian(static_cast<std::uint64_t>(value) ^ kSignBit); }
+    void big_endian_signed(std::int64_t value) {
+        big_endian(static_cast<std::uint64_t>(value) ^ kSignBit);
+    }
 
     // Length, then the bytes: no encoded text is a prefix of another.
     void text(std::string_view value) {

@@ -12,52 +12,72 @@ constexpr std::array<std::string_view, 7> kOutcomes{
 
 // In the order of their numbers.
 constexpr std::array kReasons{
-    ReasonInfo{Reason::MissingKey, "missing_key", "The record has no key, so nobody knows whom it concerns."},
+    ReasonInfo{Reason::MissingKey, "missing_key",
+               "The record has no key, so nobody knows whom it concerns."},
     ReasonInfo{Reason::MisroutedKey, "misrouted_key",
-               "The key belongs to another partition: the producer uses another partitioner than kafka.partitioner."},
-    ReasonInfo{Reason::TooLarge, "too_large", "The record is larger than dispatch.max_payload_bytes."},
-    ReasonInfo{Reason::MalformedJson, "malformed_json", "The value is no JSON text, or it is empty."},
+               "The key belongs to another partition: the producer uses another partitioner than "
+               "kafka.partitioner."},
+    ReasonInfo{Reason::TooLarge, "too_large",
+               "The record is larger than dispatch.max_payload_bytes."},
+    ReasonInfo{Reason::MalformedJson, "malformed_json",
+               "The value is no JSON text, or it is empty."},
     ReasonInfo{Reason::InvalidField, "invalid_field",
-               "A field is missing or wrong, or the value is no JSON object; the dead letter names the field."},
+               "A field is missing or wrong, or the value is no JSON object; the dead letter names "
+               "the field."},
     ReasonInfo{Reason::KeyMismatch, "key_mismatch", "recipient_id differs from the record's key."},
-    ReasonInfo{Reason::UnknownRoute, "unknown_route", "The configuration has no route of that name."},
+    ReasonInfo{Reason::UnknownRoute, "unknown_route",
+               "The configuration has no route of that name."},
     ReasonInfo{Reason::Accepted, "accepted", "The provider took the message."},
     ReasonInfo{Reason::KnownMessage, "known_message",
                "A message with this id and the same body is already known for this recipient."},
     ReasonInfo{Reason::PayloadConflict, "payload_conflict",
-               "A message with this id but another body is already known for this recipient; the first one stands."},
+               "A message with this id but another body is already known for this recipient; the "
+               "first one stands."},
     ReasonInfo{Reason::OlderThanLedger, "older_than_ledger",
-               "The record is older than ledger.retention_days, so whether it was sent before is no longer known."},
-    ReasonInfo{Reason::LateStep, "late_step", "The sequence had already passed this step when it arrived."},
-    ReasonInfo{Reason::StepConflict, "step_conflict", "Another message id already holds this step."},
-    ReasonInfo{Reason::GapTimeout, "gap_timeout",
-               "A lower step did not arrive within ordering.max_wait_ms (ordering.on_gap = dead_letter)."},
+               "The record is older than ledger.retention_days, so whether it was sent before is "
+               "no longer known."},
+    ReasonInfo{Reason::LateStep, "late_step",
+               "The sequence had already passed this step when it arrived."},
+    ReasonInfo{Reason::StepConflict, "step_conflict",
+               "Another message id already holds this step."},
+    ReasonInfo{
+        Reason::GapTimeout, "gap_timeout",
+        "A lower step did not arrive within ordering.max_wait_ms (ordering.on_gap = dead_letter)."},
     ReasonInfo{Reason::HeldOverflow, "held_overflow",
                "More than ordering.max_held steps of the sequence wait for a missing one."},
     ReasonInfo{Reason::SequenceHalted, "sequence_halted",
                "An earlier step stayed unresolved for longer than ordering.max_halt_ms."},
-    ReasonInfo{Reason::TtlPassed, "ttl_passed", "The time to live had passed before the message could be sent."},
-    ReasonInfo{Reason::Suppressed, "suppressed", "The recipient or the address is suppressed for this mail."},
+    ReasonInfo{Reason::TtlPassed, "ttl_passed",
+               "The time to live had passed before the message could be sent."},
+    ReasonInfo{Reason::Suppressed, "suppressed",
+               "The recipient or the address is suppressed for this mail."},
     ReasonInfo{Reason::RejectedByProvider, "rejected_by_provider",
                "Every provider of the route that was asked refused the message for good."},
     ReasonInfo{Reason::RetriesExhausted, "retries_exhausted",
-               "dispatch.max_attempts attempts were made; ambiguous if one of them may have been executed."},
+               "dispatch.max_attempts attempts were made; ambiguous if one of them may have been "
+               "executed."},
     ReasonInfo{Reason::NoIdempotency, "no_idempotency",
-               "Nobody knows whether an attempt was executed, and the provider takes no idempotency key, so asking "
+               "Nobody knows whether an attempt was executed, and the provider takes no "
+               "idempotency key, so asking "
                "again could send twice."},
     ReasonInfo{Reason::KeyExpired, "key_expired",
-               "Nobody knows whether an attempt was executed, and the provider no longer remembers its key."},
+               "Nobody knows whether an attempt was executed, and the provider no longer remembers "
+               "its key."},
     ReasonInfo{Reason::RenderChanged, "render_changed",
-               "Nobody knows whether an attempt was executed, and the same key would now carry other bytes: "
+               "Nobody knows whether an attempt was executed, and the same key would now carry "
+               "other bytes: "
                "configuration or program changed in between."},
     ReasonInfo{Reason::SuppressedWhileInDoubt, "suppressed_while_in_doubt",
-               "Nobody knows whether an attempt was executed, and the recipient has been suppressed since."},
-    ReasonInfo{Reason::ExpiredWhileInDoubt, "expired_while_in_doubt",
-               "Nobody knows whether an attempt was executed, and the time to live has passed since."},
+               "Nobody knows whether an attempt was executed, and the recipient has been "
+               "suppressed since."},
+    ReasonInfo{
+        Reason::ExpiredWhileInDoubt, "expired_while_in_doubt",
+        "Nobody knows whether an attempt was executed, and the time to live has passed since."},
     ReasonInfo{Reason::NewerStands, "newer_stands",
                "Suppression receipts: something newer stands, so this event changed nothing."},
-    ReasonInfo{Reason::InvalidMadeEffective, "invalid_made_effective",
-               "Suppression receipts: parts of the event were invalid; it suppresses nevertheless."},
+    ReasonInfo{
+        Reason::InvalidMadeEffective, "invalid_made_effective",
+        "Suppression receipts: parts of the event were invalid; it suppresses nevertheless."},
 };
 static_assert(kReasons.size() == static_cast<std::size_t>(kLastReason));
 static_assert([] {

@@ -1,8 +1,8 @@
 // Decides whether a recipient may be mailed, and what events make of a suppression row.
 //
-// A row is kept as a function of the set of events seen, never of their order: of each key's suppressions
-// those that matter, sorted; of the clearings those that no other one includes, sorted. Two replicas that read
-// the same events in different orders hold the same bytes.
+// A row is kept as a function of the set of events seen, never of their order: of each key's
+// suppressions those that matter, sorted; of the clearings those that no other one includes,
+// sorted. Two replicas that read the same events in different orders hold the same bytes.
 #include <algorithm>
 #include <array>
 #include <compare>
@@ -17,7 +17,8 @@ namespace {
 using Entry = SuppressionRow::Entry;
 using Clearing = SuppressionRow::Clearing;
 
-// A row must fit a record. Beyond this, scopes are given up in favour of everything (see bound_entries).
+// A row must fit a record. Beyond this, scopes are given up in favour of everything (see
+// bound_entries).
 constexpr std::size_t kEntriesMax = 256;
 constexpr std::size_t kClearingsMax = 256;
 
@@ -45,14 +46,13 @@ bool contains(const std::vector<std::string>& names, std::string_view name) {
 
 bool covers(const Entry& entry, const Mail& mail, const std::vector<std::string>& transactional) {
     switch (entry.scope.kind) {
-        case Scope::Kind::Category:
-            return entry.scope.name == mail.category;
+        case Scope::Kind::Category: return entry.scope.name == mail.category;
         case Scope::Kind::Sequence:
             return !mail.sequence_id.empty() && entry.scope.name == mail.sequence_id;
-        case Scope::Kind::Everything:
-            break;
+        case Scope::Kind::Everything: break;
     }
-    return entry.reason != SuppressionReason::Unsubscribe || !contains(transactional, mail.category);
+    return entry.reason != SuppressionReason::Unsubscribe ||
+           !contains(transactional, mail.category);
 }
 
 bool is_over(const Entry& entry, Instant now) {
@@ -61,11 +61,13 @@ bool is_over(const Entry& entry, Instant now) {
 
 // Strongest reason first, then the widest scope, then the latest.
 bool outranks(const SuppressionHit& a, const SuppressionHit& b) {
-    return std::tuple(rank(a.reason), a.scope, b.occurred_at) < std::tuple(rank(b.reason), b.scope, a.occurred_at);
+    return std::tuple(rank(a.reason), a.scope, b.occurred_at) <
+           std::tuple(rank(b.reason), b.scope, a.occurred_at);
 }
 
-void look_for_hit(std::optional<SuppressionHit>& best, const SuppressionRow* row, SuppressionHit::By by,
-                  const Mail& mail, const std::vector<std::string>& transactional, Instant now) {
+void look_for_hit(std::optional<SuppressionHit>& best, const SuppressionRow* row,
+                  SuppressionHit::By by, const Mail& mail,
+                  const std::vector<std::string>& transactional, Instant now) {
     if (row == nullptr) {
         return;
     }
@@ -114,14 +116,15 @@ auto order_of(const Clearing& clearing) {
 }
 template <class T>
 void insert_sorted(std::vector<T>& sorted, T value) {
-    const auto place = std::upper_bound(sorted.begin(), sorted.end(), value,
-                                        [](const T& a, const T& b) { return order_of(a) < order_of(b); });
+    const auto place =
+        std::upper_bound(sorted.begin(), sorted.end(), value,
+                         [](const T& a, const T& b) { return order_of(a) < order_of(b); });
     sorted.insert(place, std::move(value));
 }
 
-// Too many entries: those with a scope become one manual entry for everything, the soft bounces one soft
-// bounce, as late and as long as any of them. That covers at least what they covered, and only an unsuppress
-// that would have lifted every one of them by reason `manual` without scope lifts it.
+// Too many entries: those with a scope become one manual entry for everything, the soft bounces one
+// soft bounce, as late and as long as any of them. That covers at least what they covered, and only
+// an unsuppress that would have lifted every one of them by reason `manual` without scope lifts it.
 void bound_entries(std::vector<Entry>& entries) {
     if (entries.size() <= kEntriesMax) {
         return;
@@ -131,7 +134,8 @@ void bound_entries(std::vector<Entry>& entries) {
         if (entry.scope.kind != Scope::Kind::Everything) {
             entry = Entry{Scope{}, SuppressionReason::Manual, entry.occurred_at, std::nullopt};
         }
-        const auto known = std::find_if(kept.begin(), kept.end(), [&](const Entry& e) { return same_key(e, entry); });
+        const auto known = std::find_if(kept.begin(), kept.end(),
+                                        [&](const Entry& e) { return same_key(e, entry); });
         if (known == kept.end()) {
             kept.push_back(std::move(entry));
             continue;
@@ -155,7 +159,8 @@ FoldResult suppress(SuppressionRow& row, Entry entry) {
     }
     for (const Entry& known : row.entries) {
         if (outlasts(known, entry)) {
-            return known.occurred_at > entry.occurred_at ? FoldResult::Superseded : FoldResult::Applied;
+            return known.occurred_at > entry.occurred_at ? FoldResult::Superseded
+                                                         : FoldResult::Applied;
         }
     }
     std::erase_if(row.entries, [&](const Entry& known) { return outlasts(entry, known); });
@@ -167,12 +172,14 @@ FoldResult suppress(SuppressionRow& row, Entry entry) {
 FoldResult unsuppress(SuppressionRow& row, Clearing clearing) {
     for (const Clearing& known : row.clearings) {
         if (includes(known, clearing)) {
-            return known.occurred_at > clearing.occurred_at ? FoldResult::Superseded : FoldResult::Applied;
+            return known.occurred_at > clearing.occurred_at ? FoldResult::Superseded
+                                                            : FoldResult::Applied;
         }
     }
-    const std::size_t cleared = std::erase_if(row.entries, [&](const Entry& e) { return clears(clearing, e); });
-    const bool newer_stands =
-        std::any_of(row.entries.begin(), row.entries.end(), [&](const Entry& e) { return matches(clearing, e); });
+    const std::size_t cleared =
+        std::erase_if(row.entries, [&](const Entry& e) { return clears(clearing, e); });
+    const bool newer_stands = std::any_of(row.entries.begin(), row.entries.end(),
+                                          [&](const Entry& e) { return matches(clearing, e); });
     std::erase_if(row.clearings, [&](const Clearing& known) { return includes(clearing, known); });
     insert_sorted(row.clearings, std::move(clearing));
     if (row.clearings.size() > kClearingsMax) {
@@ -184,8 +191,9 @@ FoldResult unsuppress(SuppressionRow& row, Clearing clearing) {
 
 }  // namespace
 
-SuppressionGate::Verdict SuppressionGate::check(const SuppressionRow* by_recipient, const SuppressionRow* by_address,
-                                                const Mail& mail, const std::vector<std::string>& transactional,
+SuppressionGate::Verdict SuppressionGate::check(const SuppressionRow* by_recipient,
+                                                const SuppressionRow* by_address, const Mail& mail,
+                                                const std::vector<std::string>& transactional,
                                                 Instant now) {
     std::optional<SuppressionHit> hit;
     look_for_hit(hit, by_recipient, SuppressionHit::By::Recipient, mail, transactional, now);
@@ -199,8 +207,9 @@ SuppressionGate::Verdict SuppressionGate::check(const SuppressionRow* by_recipie
 FoldResult fold(SuppressionRow& row, const SuppressionEvent& event) {
     if (event.action == SuppressionEvent::Action::Suppress) {
         const bool bounce = event.reason == SuppressionReason::SoftBounce;
-        return suppress(row, Entry{may_name_a_scope(event.reason) ? event.scope : Scope{}, event.reason,
-                                   event.occurred_at, bounce ? event.expires_at : std::nullopt});
+        return suppress(row,
+                        Entry{may_name_a_scope(event.reason) ? event.scope : Scope{}, event.reason,
+                              event.occurred_at, bounce ? event.expires_at : std::nullopt});
     }
     Clearing clearing{std::nullopt, std::nullopt, event.occurred_at};
     if (event.scope.kind != Scope::Kind::Everything) {

@@ -1,4 +1,5 @@
-// Stored bytes: everything comes back, nothing else is accepted, order of bytes is order of meaning.
+// Stored bytes: everything comes back, nothing else is accepted, order of bytes is order of
+// meaning.
 #include "codec/ledger_codec.h"
 
 #include <gmock/gmock.h>
@@ -18,23 +19,24 @@ static bool operator==(const Payload& a, const Payload& b) {
 }
 static bool operator==(const MessageRow& a, const MessageRow& b) {
     return a.state == b.state && a.reason == b.reason && a.body_hash == b.body_hash &&
-           a.input_offset == b.input_offset && a.sequence == b.sequence && a.category == b.category &&
-           a.campaign_id == b.campaign_id && a.route == b.route && a.provider == b.provider &&
-           a.provider_message_id == b.provider_message_id && a.attempts == b.attempts &&
-           a.route_position == b.route_position && a.maybe_executed == b.maybe_executed &&
-           a.ended_ahead == b.ended_ahead && a.outside_sequence == b.outside_sequence && a.received_at == b.received_at && a.decided_at == b.decided_at &&
-           a.due_at == b.due_at && a.expires_at == b.expires_at && a.expires_at_given == b.expires_at_given &&
-           a.wake_at == b.wake_at && a.first_attempt_at == b.first_attempt_at &&
-           a.skipped_steps == b.skipped_steps && a.intent == b.intent && a.payload == b.payload &&
-           a.row_expires_at == b.row_expires_at;
+           a.input_offset == b.input_offset && a.sequence == b.sequence &&
+           a.category == b.category && a.campaign_id == b.campaign_id && a.route == b.route &&
+           a.provider == b.provider && a.provider_message_id == b.provider_message_id &&
+           a.attempts == b.attempts && a.route_position == b.route_position &&
+           a.maybe_executed == b.maybe_executed && a.ended_ahead == b.ended_ahead &&
+           a.outside_sequence == b.outside_sequence && a.received_at == b.received_at &&
+           a.decided_at == b.decided_at && a.due_at == b.due_at && a.expires_at == b.expires_at &&
+           a.expires_at_given == b.expires_at_given && a.wake_at == b.wake_at &&
+           a.first_attempt_at == b.first_attempt_at && a.skipped_steps == b.skipped_steps &&
+           a.intent == b.intent && a.payload == b.payload && a.row_expires_at == b.row_expires_at;
 }
 static bool operator==(const SequenceRow::Halt& a, const SequenceRow::Halt& b) {
     return a.reason == b.reason && a.step == b.step && a.until == b.until;
 }
 static bool operator==(const SequenceRow& a, const SequenceRow& b) {
     return a.expected == b.expected && a.known_through == b.known_through && a.held == b.held &&
-           a.last_end_at == b.last_end_at && a.halt == b.halt && a.skipped_steps == b.skipped_steps &&
-           a.row_expires_at == b.row_expires_at;
+           a.last_end_at == b.last_end_at && a.halt == b.halt &&
+           a.skipped_steps == b.skipped_steps && a.row_expires_at == b.row_expires_at;
 }
 static bool operator==(const StepEntry& a, const StepEntry& b) {
     return a.step == b.step && a.message_id == b.message_id && a.ended == b.ended;
@@ -47,10 +49,11 @@ Instant at(std::int64_t milliseconds) {
     return Instant(Millis(milliseconds));
 }
 
-constexpr std::array kStates{MessageState::Held,    MessageState::Waiting,          MessageState::Scheduled,
-                             MessageState::Ready,   MessageState::Sending,          MessageState::Retrying,
-                             MessageState::Sent,    MessageState::SuppressedAtSend, MessageState::Expired,
-                             MessageState::Failed,  MessageState::DeadLettered,     MessageState::Ambiguous};
+constexpr std::array kStates{
+    MessageState::Held,   MessageState::Waiting,          MessageState::Scheduled,
+    MessageState::Ready,  MessageState::Sending,          MessageState::Retrying,
+    MessageState::Sent,   MessageState::SuppressedAtSend, MessageState::Expired,
+    MessageState::Failed, MessageState::DeadLettered,     MessageState::Ambiguous};
 
 // Values that a test must not forget: zeros, extremes, bytes that look like structure.
 class Random {
@@ -69,7 +72,8 @@ public:
     std::int64_t integer() { return static_cast<std::int64_t>(number()); }
     std::uint32_t small() { return static_cast<std::uint32_t>(number()); }
     Instant instant() {
-        return coin() ? at(1'795'000'000'000 + static_cast<std::int64_t>(below(10'000'000'000))) : at(integer());
+        return coin() ? at(1'795'000'000'000 + static_cast<std::int64_t>(below(10'000'000'000)))
+                      : at(integer());
     }
     std::string text() {
         std::string value(coin() ? below(4) : below(400), '\0');
@@ -83,10 +87,13 @@ public:
     }
     Hash128 hash() {
         Hash128 hash{};
-        std::generate(hash.begin(), hash.end(), [&] { return static_cast<std::uint8_t>(engine_()); });
+        std::generate(hash.begin(), hash.end(),
+                      [&] { return static_cast<std::uint8_t>(engine_()); });
         return hash;
     }
-    Reason reason() { return static_cast<Reason>(below(static_cast<std::uint64_t>(kLastReason) + 1)); }
+    Reason reason() {
+        return static_cast<Reason>(below(static_cast<std::uint64_t>(kLastReason) + 1));
+    }
     Scope scope() {
         const auto kind = static_cast<Scope::Kind>(below(3));
         return Scope{kind, kind == Scope::Kind::Everything ? "" : text()};
@@ -168,9 +175,10 @@ SuppressionRow random_suppressions(Random& random) {
                                random.coin() ? std::optional(random.instant()) : std::nullopt});
     }
     for (std::uint64_t i = random.below(4); i > 0; --i) {
-        row.clearings.push_back({random.coin() ? std::optional(random.scope()) : std::nullopt,
-                                 random.coin() ? std::optional(random.suppression_reason()) : std::nullopt,
-                                 random.instant()});
+        row.clearings.push_back(
+            {random.coin() ? std::optional(random.scope()) : std::nullopt,
+             random.coin() ? std::optional(random.suppression_reason()) : std::nullopt,
+             random.instant()});
     }
     return row;
 }
@@ -183,7 +191,7 @@ GenesisRow random_genesis(Random& random) {
 // One kind of value: something to encode, and how its bytes are read.
 struct ValueKind {
     std::string name;
-    std::function<std::string(Random&)> encoded;          // also checks the round trip
+    std::function<std::string(Random&)> encoded;                 // also checks the round trip
     std::function<Result<std::string>(std::string_view)> again;  // decode, then encode
 };
 void PrintTo(const ValueKind& kind, std::ostream* out) {
@@ -281,14 +289,17 @@ TEST_P(Value, NoiseNeverCrashes) {
 
 INSTANTIATE_TEST_SUITE_P(
     Kinds, Value,
-    testing::Values(
-        value_kind("Genesis", random_genesis, decode_genesis),
-        value_kind("Offsets", [](Random& r) { return OffsetsRow{r.integer(), r.integer()}; }, decode_offsets),
-        value_kind("Message", random_message, decode_message),
-        value_kind("Sequence", random_sequence, decode_sequence),
-        value_kind("Suppressions", random_suppressions, decode_suppressions),
-        value_kind("Position", [](Random& r) { return Position{r.hash(), r.integer(), r.instant()}; },
-                   decode_position)),
+    testing::Values(value_kind("Genesis", random_genesis, decode_genesis),
+                    value_kind(
+                        "Offsets", [](Random& r) { return OffsetsRow{r.integer(), r.integer()}; },
+                        decode_offsets),
+                    value_kind("Message", random_message, decode_message),
+                    value_kind("Sequence", random_sequence, decode_sequence),
+                    value_kind("Suppressions", random_suppressions, decode_suppressions),
+                    value_kind(
+                        "Position",
+                        [](Random& r) { return Position{r.hash(), r.integer(), r.instant()}; },
+                        decode_position)),
     [](const auto& kind) { return kind.param.name; });
 
 // A huge count in a short value must not become an allocation.
@@ -305,7 +316,8 @@ TEST(LedgerValue, UnknownStatesAndReasonsAreCorrupt) {
     std::string bytes = encode(row);
     for (int state = 0; state < 256; ++state) {
         bytes[1] = static_cast<char>(state);
-        const bool known = std::count(kStates.begin(), kStates.end(), static_cast<MessageState>(state)) == 1;
+        const bool known =
+            std::count(kStates.begin(), kStates.end(), static_cast<MessageState>(state)) == 1;
         EXPECT_EQ(peek_message_state(bytes).has_value(), known) << state;
         EXPECT_EQ(decode_message(bytes).has_value(), known) << state;
     }
@@ -393,10 +405,10 @@ TEST(LedgerKey, NothingElseIsAKey) {
     std::string newer = valid;
     newer[0] = 2;
     for (const std::string& bytes :
-         {std::string(), std::string("\1"), std::string("\1X"), std::string("\1G\1"), std::string("\1O\1"),
-          std::string("\1R"), std::string("\1R\3ann"), std::string("\1R\4ann"), std::string("\1R\3annX"),
-          suppressions_key(kAnn) + "x", std::string("\1R\x83\0annS", 8), newer, position_key(),
-          step_key(kAnn, "s", 1)}) {
+         {std::string(), std::string("\1"), std::string("\1X"), std::string("\1G\1"),
+          std::string("\1O\1"), std::string("\1R"), std::string("\1R\3ann"),
+          std::string("\1R\4ann"), std::string("\1R\3annX"), suppressions_key(kAnn) + "x",
+          std::string("\1R\x83\0annS", 8), newer, position_key(), step_key(kAnn, "s", 1)}) {
         const auto key = parse_key(bytes);
         ASSERT_FALSE(key.has_value()) << testing::PrintToString(bytes);
         EXPECT_EQ(key.error().code, ErrorCode::Corrupt);
@@ -405,7 +417,8 @@ TEST(LedgerKey, NothingElseIsAKey) {
 
 TEST(LedgerKey, RecipientsNeverMixAndAllAreInTheLedgersRange) {
     // Recipient ids that are prefixes of each other, or contain what separates.
-    const std::vector<std::string> ids{"a", "ab", "abM", "aM", std::string("a\0", 2), std::string("a\1M", 3), "b"};
+    const std::vector<std::string> ids{
+        "a", "ab", "abM", "aM", std::string("a\0", 2), std::string("a\1M", 3), "b"};
     std::vector<std::pair<std::string, std::string>> keys;
     for (const std::string& id : ids) {
         const RecipientId recipient(id);
@@ -474,10 +487,12 @@ TEST(StepKey, DamageIsCorrupt) {
 TEST(WakeKey, ComesBackAndSortsByRouteThenTimeThenOffset) {
     std::vector<Wake> wakes;
     for (const std::string& route : {std::string(), std::string("a"), std::string("ab")}) {
-        for (const std::int64_t time : {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1}, std::int64_t{0},
-                                        std::int64_t{1'795'000'000'000}, std::numeric_limits<std::int64_t>::max()}) {
+        for (const std::int64_t time :
+             {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1}, std::int64_t{0},
+              std::int64_t{1'795'000'000'000}, std::numeric_limits<std::int64_t>::max()}) {
             for (const Offset offset : {Offset{-1}, Offset{0}, Offset{1}, Offset{1} << 40}) {
-                for (const Wake::Target target : {Wake::Target::Message, Wake::Target::SequenceHalt}) {
+                for (const Wake::Target target :
+                     {Wake::Target::Message, Wake::Target::SequenceHalt}) {
                     wakes.push_back(Wake{route, at(time), offset, target, kAnn, "some id"});
                 }
             }

@@ -27,28 +27,32 @@ class StateTable : public testing::TestWithParam<Row> {};
 TEST_P(StateTable, AllowsExactlyTheProtocolsSteps) {
     ASSERT_EQ(GetParam().to.size(), kStates.size());
     for (std::size_t i = 0; i < kStates.size(); ++i) {
-        EXPECT_EQ(can_become(GetParam().from, kStates[i]), GetParam().to[i] == 'x') << "to " << to_string(kStates[i]);
+        EXPECT_EQ(can_become(GetParam().from, kStates[i]), GetParam().to[i] == 'x')
+            << "to " << to_string(kStates[i]);
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Protocol, StateTable,
-                         testing::Values(
-                             //   Held, Waiting, scHeduled, Ready, seNding, reTrying | Sent, sUppressed,
-                             //   Expired, Failed, Dead_lettered, Ambiguous
-                             //                     HWhRnT SUEFDA
-                             Row{Held, "xxxx.." ".xx.x."},
-                             Row{Waiting, "xxxx.." ".xx.x."},
-                             Row{Scheduled, "..xxx." ".xx.x."},
-                             Row{Ready, "xxxxx." ".xxxxx"},
-                             Row{Sending, "...xxx" "xxxx.x"},
-                             Row{Retrying, "...xxx" ".xxxxx"},
-                             Row{Sent, "......" "......"},
-                             Row{SuppressedAtSend, "......" "......"},
-                             Row{Expired, "......" "......"},
-                             Row{Failed, "......" "......"},
-                             Row{DeadLettered, "xxxx.." ".xx.x."},
-                             Row{Ambiguous, "......" "x..x.."}),
-                         [](const auto& row) { return std::string(to_string(row.param.from)); });
+// clang-format off
+INSTANTIATE_TEST_SUITE_P(
+    Protocol, StateTable,
+    testing::Values(
+        // Held, Waiting, scHeduled, Ready, seNding, reTrying | Sent, sUppressed, Expired, Failed,
+        // Dead-lettered, Ambiguous
+        //                    HWhRnT SUEFDA
+        Row{Held,             "xxxx.." ".xx.x."},
+        Row{Waiting,          "xxxx.." ".xx.x."},
+        Row{Scheduled,        "..xxx." ".xx.x."},
+        Row{Ready,            "xxxxx." ".xxxxx"},
+        Row{Sending,          "...xxx" "xxxx.x"},
+        Row{Retrying,         "...xxx" ".xxxxx"},
+        Row{Sent,             "......" "......"},
+        Row{SuppressedAtSend, "......" "......"},
+        Row{Expired,          "......" "......"},
+        Row{Failed,           "......" "......"},
+        Row{DeadLettered,     "xxxx.." ".xx.x."},
+        Row{Ambiguous,        "......" "x..x.."}),
+    [](const auto& row) { return std::string(to_string(row.param.from)); });
+// clang-format on
 
 TEST(MessageState, OnlySendingEndsAsSentExceptByEvidence) {
     for (const MessageState from : kStates) {

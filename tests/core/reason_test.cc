@@ -1,4 +1,5 @@
-// The words are API: dashboards and dead-letter tools match on them, so they are spelled out here again.
+// The words are API: dashboards and dead-letter tools match on them, so they are spelled out here
+// again.
 #include "postlane/reason.h"
 
 #include <gtest/gtest.h>
@@ -28,24 +29,28 @@ TEST_P(ReasonWord, IsTheContracts) {
 
 INSTANTIATE_TEST_SUITE_P(
     Contract, ReasonWord,
-    testing::Values(WordRow{Reason::MissingKey, "missing_key"}, WordRow{Reason::MisroutedKey, "misrouted_key"},
-                    WordRow{Reason::TooLarge, "too_large"}, WordRow{Reason::MalformedJson, "malformed_json"},
-                    WordRow{Reason::InvalidField, "invalid_field"}, WordRow{Reason::KeyMismatch, "key_mismatch"},
-                    WordRow{Reason::UnknownRoute, "unknown_route"},
-                    WordRow{Reason::PayloadConflict, "payload_conflict"},
-                    WordRow{Reason::OlderThanLedger, "older_than_ledger"}, WordRow{Reason::LateStep, "late_step"},
-                    WordRow{Reason::StepConflict, "step_conflict"}, WordRow{Reason::GapTimeout, "gap_timeout"},
-                    WordRow{Reason::HeldOverflow, "held_overflow"},
-                    WordRow{Reason::SequenceHalted, "sequence_halted"}, WordRow{Reason::TtlPassed, "ttl_passed"},
-                    WordRow{Reason::RejectedByProvider, "rejected_by_provider"},
-                    WordRow{Reason::RetriesExhausted, "retries_exhausted"},
-                    WordRow{Reason::NoIdempotency, "no_idempotency"}, WordRow{Reason::KeyExpired, "key_expired"},
-                    WordRow{Reason::RenderChanged, "render_changed"},
-                    WordRow{Reason::SuppressedWhileInDoubt, "suppressed_while_in_doubt"},
-                    WordRow{Reason::ExpiredWhileInDoubt, "expired_while_in_doubt"},
-                    WordRow{Reason::Accepted, "accepted"}, WordRow{Reason::KnownMessage, "known_message"},
-                    WordRow{Reason::Suppressed, "suppressed"}, WordRow{Reason::NewerStands, "newer_stands"},
-                    WordRow{Reason::InvalidMadeEffective, "invalid_made_effective"}),
+    testing::Values(
+        WordRow{Reason::MissingKey, "missing_key"}, WordRow{Reason::MisroutedKey, "misrouted_key"},
+        WordRow{Reason::TooLarge, "too_large"}, WordRow{Reason::MalformedJson, "malformed_json"},
+        WordRow{Reason::InvalidField, "invalid_field"},
+        WordRow{Reason::KeyMismatch, "key_mismatch"},
+        WordRow{Reason::UnknownRoute, "unknown_route"},
+        WordRow{Reason::PayloadConflict, "payload_conflict"},
+        WordRow{Reason::OlderThanLedger, "older_than_ledger"},
+        WordRow{Reason::LateStep, "late_step"}, WordRow{Reason::StepConflict, "step_conflict"},
+        WordRow{Reason::GapTimeout, "gap_timeout"}, WordRow{Reason::HeldOverflow, "held_overflow"},
+        WordRow{Reason::SequenceHalted, "sequence_halted"},
+        WordRow{Reason::TtlPassed, "ttl_passed"},
+        WordRow{Reason::RejectedByProvider, "rejected_by_provider"},
+        WordRow{Reason::RetriesExhausted, "retries_exhausted"},
+        WordRow{Reason::NoIdempotency, "no_idempotency"},
+        WordRow{Reason::KeyExpired, "key_expired"},
+        WordRow{Reason::RenderChanged, "render_changed"},
+        WordRow{Reason::SuppressedWhileInDoubt, "suppressed_while_in_doubt"},
+        WordRow{Reason::ExpiredWhileInDoubt, "expired_while_in_doubt"},
+        WordRow{Reason::Accepted, "accepted"}, WordRow{Reason::KnownMessage, "known_message"},
+        WordRow{Reason::Suppressed, "suppressed"}, WordRow{Reason::NewerStands, "newer_stands"},
+        WordRow{Reason::InvalidMadeEffective, "invalid_made_effective"}),
     [](const auto& row) { return row.param.word; });
 
 TEST(Reasons, EveryOneIsListedOnceWithHelp) {
@@ -79,9 +84,12 @@ TEST(Outcomes, WordsAreTheContracts) {
 
 TEST(SuppressionWords, AreTheContracts) {
     const std::pair<SuppressionReason, std::string_view> rows[]{
-        {SuppressionReason::Unsubscribe, "unsubscribe"}, {SuppressionReason::HardBounce, "hard_bounce"},
-        {SuppressionReason::SoftBounce, "soft_bounce"},  {SuppressionReason::Complaint, "complaint"},
-        {SuppressionReason::Objection, "objection"},     {SuppressionReason::Erasure, "erasure"},
+        {SuppressionReason::Unsubscribe, "unsubscribe"},
+        {SuppressionReason::HardBounce, "hard_bounce"},
+        {SuppressionReason::SoftBounce, "soft_bounce"},
+        {SuppressionReason::Complaint, "complaint"},
+        {SuppressionReason::Objection, "objection"},
+        {SuppressionReason::Erasure, "erasure"},
         {SuppressionReason::Manual, "manual"},
     };
     for (const auto& [reason, word] : rows) {

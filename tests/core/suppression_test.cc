@@ -43,7 +43,8 @@ SuppressionEvent unsuppress(SuppressionReason reason, Scope scope, std::int64_t 
 
 const std::vector<std::string> kTransactional{"transactional", "security"};
 
-std::optional<SuppressionHit> ask(const SuppressionRow& row, const Mail& mail, std::int64_t now = 1'000) {
+std::optional<SuppressionHit> ask(const SuppressionRow& row, const Mail& mail,
+                                  std::int64_t now = 1'000) {
     const auto verdict = SuppressionGate::check(&row, nullptr, mail, kTransactional, at(now));
     EXPECT_NE(verdict.clearance.has_value(), verdict.hit.has_value());
     return verdict.hit;
@@ -90,26 +91,38 @@ TEST_P(Matrix, CoversExactly) {
 
 std::vector<MatrixRow> matrix() {
     std::vector<MatrixRow> rows;
-    const std::pair<std::string, SuppressionReason> total[]{{"HardBounce", HardBounce}, {"SoftBounce", SoftBounce},
-                                                            {"Complaint", Complaint},   {"Objection", Objection},
+    const std::pair<std::string, SuppressionReason> total[]{{"HardBounce", HardBounce},
+                                                            {"SoftBounce", SoftBounce},
+                                                            {"Complaint", Complaint},
+                                                            {"Objection", Objection},
                                                             {"Erasure", Erasure}};
     for (const auto& [name, reason] : total) {  // whatever scope is given
         rows.push_back({name, reason, everything(), true, true, true, true, true});
-        rows.push_back({name + "Marketing", reason, category("marketing"), true, true, true, true, true});
-        rows.push_back({name + "Onboarding", reason, sequence("onboarding"), true, true, true, true, true});
+        rows.push_back(
+            {name + "Marketing", reason, category("marketing"), true, true, true, true, true});
+        rows.push_back(
+            {name + "Onboarding", reason, sequence("onboarding"), true, true, true, true, true});
     }
-    //                                                                     marketing drip other receipt receipt_in_drip
+    //                                                                     marketing drip other
+    //                                                                     receipt receipt_in_drip
     rows.push_back({"Manual", Manual, everything(), true, true, true, true, true});
-    rows.push_back({"ManualMarketing", Manual, category("marketing"), true, true, false, false, false});
-    rows.push_back({"ManualTransactional", Manual, category("transactional"), false, false, false, true, false});
-    rows.push_back({"ManualOnboarding", Manual, sequence("onboarding"), false, true, false, false, true});
-    rows.push_back({"Unsubscribe", Unsubscribe, everything(), true, true, true, false, false});
-    rows.push_back({"UnsubscribeMarketing", Unsubscribe, category("marketing"), true, true, false, false, false});
     rows.push_back(
-        {"UnsubscribeTransactional", Unsubscribe, category("transactional"), false, false, false, true, false});
-    rows.push_back({"UnsubscribeOnboarding", Unsubscribe, sequence("onboarding"), false, true, false, false, true});
-    rows.push_back({"UnsubscribeUnknown", Unsubscribe, category("x"), false, false, false, false, false});
-    rows.push_back({"UnsubscribeNameless", Unsubscribe, sequence(""), false, false, false, false, false});
+        {"ManualMarketing", Manual, category("marketing"), true, true, false, false, false});
+    rows.push_back({"ManualTransactional", Manual, category("transactional"), false, false, false,
+                    true, false});
+    rows.push_back(
+        {"ManualOnboarding", Manual, sequence("onboarding"), false, true, false, false, true});
+    rows.push_back({"Unsubscribe", Unsubscribe, everything(), true, true, true, false, false});
+    rows.push_back({"UnsubscribeMarketing", Unsubscribe, category("marketing"), true, true, false,
+                    false, false});
+    rows.push_back({"UnsubscribeTransactional", Unsubscribe, category("transactional"), false,
+                    false, false, true, false});
+    rows.push_back({"UnsubscribeOnboarding", Unsubscribe, sequence("onboarding"), false, true,
+                    false, false, true});
+    rows.push_back(
+        {"UnsubscribeUnknown", Unsubscribe, category("x"), false, false, false, false, false});
+    rows.push_back(
+        {"UnsubscribeNameless", Unsubscribe, sequence(""), false, false, false, false, false});
     return rows;
 }
 
@@ -117,7 +130,8 @@ INSTANTIATE_TEST_SUITE_P(Suppression, Matrix, testing::ValuesIn(matrix()),
                          [](const auto& row) { return row.param.name; });
 
 TEST(Gate, NothingKnownIsCleared) {
-    const auto verdict = SuppressionGate::check(nullptr, nullptr, kMarketing, kTransactional, at(77));
+    const auto verdict =
+        SuppressionGate::check(nullptr, nullptr, kMarketing, kTransactional, at(77));
     ASSERT_TRUE(verdict.clearance.has_value());
     EXPECT_EQ(verdict.clearance->given_at(), at(77));
     EXPECT_FALSE(verdict.hit.has_value());
@@ -126,10 +140,12 @@ TEST(Gate, NothingKnownIsCleared) {
 TEST(Gate, EitherRowSuffices) {
     const SuppressionRow row = folded({suppress(Complaint, everything(), 10)});
     const SuppressionRow empty;
-    const auto by_recipient = SuppressionGate::check(&row, &empty, kMarketing, kTransactional, at(20)).hit;
+    const auto by_recipient =
+        SuppressionGate::check(&row, &empty, kMarketing, kTransactional, at(20)).hit;
     ASSERT_TRUE(by_recipient.has_value());
     EXPECT_EQ(by_recipient->by, SuppressionHit::By::Recipient);
-    const auto by_address = SuppressionGate::check(&empty, &row, kMarketing, kTransactional, at(20)).hit;
+    const auto by_address =
+        SuppressionGate::check(&empty, &row, kMarketing, kTransactional, at(20)).hit;
     ASSERT_TRUE(by_address.has_value());
     EXPECT_EQ(by_address->by, SuppressionHit::By::Address);
     EXPECT_EQ(by_address->reason, Complaint);
@@ -139,7 +155,8 @@ TEST(Gate, EitherRowSuffices) {
               SuppressionHit::By::Recipient);
     // A stronger one by address wins over a weaker one by recipient.
     const SuppressionRow weak = folded({suppress(Unsubscribe, everything(), 15)});
-    EXPECT_EQ(SuppressionGate::check(&weak, &row, kMarketing, kTransactional, at(20)).hit->reason, Complaint);
+    EXPECT_EQ(SuppressionGate::check(&weak, &row, kMarketing, kTransactional, at(20)).hit->reason,
+              Complaint);
 }
 
 TEST(Gate, NamesTheStrongest) {
@@ -161,7 +178,8 @@ TEST(Gate, SoftBounceEndsWhenItSays) {
     EXPECT_TRUE(ask(row, kReceipt, 99).has_value());
     EXPECT_FALSE(ask(row, kReceipt, 100).has_value());
     const SuppressionRow others = folded({suppress(HardBounce, everything(), 10, 100)});
-    EXPECT_TRUE(ask(others, kReceipt, 1'000'000).has_value()) << "expires_at is ignored on other reasons";
+    EXPECT_TRUE(ask(others, kReceipt, 1'000'000).has_value())
+        << "expires_at is ignored on other reasons";
 }
 
 // --- one event after the other ---
@@ -190,48 +208,104 @@ constexpr FoldResult kSuperseded = FoldResult::Superseded;
 
 INSTANTIATE_TEST_SUITE_P(
     Table, Fold,
-    testing::Values(
-        FoldRow{"First", {}, suppress(Unsubscribe, everything(), 5), kApplied, true},
-        FoldRow{"Again", {suppress(Unsubscribe, everything(), 5)}, suppress(Unsubscribe, everything(), 5), kApplied,
-                true},
-        FoldRow{"Newer", {suppress(Unsubscribe, everything(), 5)}, suppress(Unsubscribe, everything(), 6), kApplied,
-                true},
-        FoldRow{"Older", {suppress(Unsubscribe, everything(), 5)}, suppress(Unsubscribe, everything(), 4),
-                kSuperseded, true},
-        FoldRow{"OlderButAnotherReason", {suppress(Unsubscribe, everything(), 5)},
-                suppress(Complaint, everything(), 4), kApplied, true},
-        FoldRow{"Resubscribe", {suppress(Unsubscribe, everything(), 5)}, unsuppress(Unsubscribe, everything(), 6),
-                kApplied, false},
-        FoldRow{"OldResubscribe", {suppress(Unsubscribe, everything(), 5)}, unsuppress(Unsubscribe, everything(), 4),
-                kSuperseded, true},
-        FoldRow{"TieStaysSuppressed", {suppress(Unsubscribe, everything(), 5)},
-                unsuppress(Unsubscribe, everything(), 5), kSuperseded, true},
-        FoldRow{"TieTheOtherWayRound", {unsuppress(Unsubscribe, everything(), 5)},
-                suppress(Unsubscribe, everything(), 5), kApplied, true},
-        FoldRow{"ClearingIsRemembered", {unsuppress(Unsubscribe, everything(), 6)},
-                suppress(Unsubscribe, everything(), 5), kSuperseded, false},
-        FoldRow{"ResubscribeNeverLiftsAComplaint", {suppress(Complaint, everything(), 5)},
-                unsuppress(Unsubscribe, everything(), 6), kApplied, true},
-        FoldRow{"ManualLiftsAnyReason", {suppress(Complaint, everything(), 5)}, unsuppress(Manual, everything(), 6),
-                kApplied, false},
-        FoldRow{"NoScopeLiftsAllScopes",
-                {suppress(Unsubscribe, category("marketing"), 5), suppress(Unsubscribe, everything(), 5)},
-                unsuppress(Unsubscribe, everything(), 6), kApplied, false},
-        FoldRow{"AScopeLiftsOnlyItself", {suppress(Unsubscribe, everything(), 5)},
-                unsuppress(Unsubscribe, category("marketing"), 6), kApplied, true},
-        FoldRow{"AScopeLiftsItself", {suppress(Unsubscribe, category("marketing"), 5)},
-                unsuppress(Unsubscribe, category("marketing"), 6), kApplied, false},
-        FoldRow{"AScopeLiftsNoTotalSuppression", {suppress(Complaint, category("marketing"), 5)},
-                unsuppress(Complaint, category("marketing"), 6), kApplied, true},
-        FoldRow{"SomeLiftedSomeStand",
-                {suppress(Unsubscribe, category("marketing"), 5), suppress(Unsubscribe, everything(), 9)},
-                unsuppress(Unsubscribe, everything(), 7), kApplied, true},
-        FoldRow{"OlderClearingUnderAWiderNewerOne", {unsuppress(Manual, everything(), 9)},
-                unsuppress(Unsubscribe, category("marketing"), 7), kSuperseded, false},
-        FoldRow{"SameClearingAgain", {unsuppress(Manual, everything(), 9)}, unsuppress(Manual, everything(), 9),
-                kApplied, false},
-        FoldRow{"EarlierSoftBounceThatLastsLonger", {suppress(SoftBounce, everything(), 5, 10)},
-                suppress(SoftBounce, everything(), 4, 5'000), kApplied, true}),
+    testing::Values(FoldRow{"First", {}, suppress(Unsubscribe, everything(), 5), kApplied, true},
+                    FoldRow{"Again",
+                            {suppress(Unsubscribe, everything(), 5)},
+                            suppress(Unsubscribe, everything(), 5),
+                            kApplied,
+                            true},
+                    FoldRow{"Newer",
+                            {suppress(Unsubscribe, everything(), 5)},
+                            suppress(Unsubscribe, everything(), 6),
+                            kApplied,
+                            true},
+                    FoldRow{"Older",
+                            {suppress(Unsubscribe, everything(), 5)},
+                            suppress(Unsubscribe, everything(), 4),
+                            kSuperseded,
+                            true},
+                    FoldRow{"OlderButAnotherReason",
+                            {suppress(Unsubscribe, everything(), 5)},
+                            suppress(Complaint, everything(), 4),
+                            kApplied,
+                            true},
+                    FoldRow{"Resubscribe",
+                            {suppress(Unsubscribe, everything(), 5)},
+                            unsuppress(Unsubscribe, everything(), 6),
+                            kApplied,
+                            false},
+                    FoldRow{"OldResubscribe",
+                            {suppress(Unsubscribe, everything(), 5)},
+                            unsuppress(Unsubscribe, everything(), 4),
+                            kSuperseded,
+                            true},
+                    FoldRow{"TieStaysSuppressed",
+                            {suppress(Unsubscribe, everything(), 5)},
+                            unsuppress(Unsubscribe, everything(), 5),
+                            kSuperseded,
+                            true},
+                    FoldRow{"TieTheOtherWayRound",
+                            {unsuppress(Unsubscribe, everything(), 5)},
+                            suppress(Unsubscribe, everything(), 5),
+                            kApplied,
+                            true},
+                    FoldRow{"ClearingIsRemembered",
+                            {unsuppress(Unsubscribe, everything(), 6)},
+                            suppress(Unsubscribe, everything(), 5),
+                            kSuperseded,
+                            false},
+                    FoldRow{"ResubscribeNeverLiftsAComplaint",
+                            {suppress(Complaint, everything(), 5)},
+                            unsuppress(Unsubscribe, everything(), 6),
+                            kApplied,
+                            true},
+                    FoldRow{"ManualLiftsAnyReason",
+                            {suppress(Complaint, everything(), 5)},
+                            unsuppress(Manual, everything(), 6),
+                            kApplied,
+                            false},
+                    FoldRow{"NoScopeLiftsAllScopes",
+                            {suppress(Unsubscribe, category("marketing"), 5),
+                             suppress(Unsubscribe, everything(), 5)},
+                            unsuppress(Unsubscribe, everything(), 6),
+                            kApplied,
+                            false},
+                    FoldRow{"AScopeLiftsOnlyItself",
+                            {suppress(Unsubscribe, everything(), 5)},
+                            unsuppress(Unsubscribe, category("marketing"), 6),
+                            kApplied,
+                            true},
+                    FoldRow{"AScopeLiftsItself",
+                            {suppress(Unsubscribe, category("marketing"), 5)},
+                            unsuppress(Unsubscribe, category("marketing"), 6),
+                            kApplied,
+                            false},
+                    FoldRow{"AScopeLiftsNoTotalSuppression",
+                            {suppress(Complaint, category("marketing"), 5)},
+                            unsuppress(Complaint, category("marketing"), 6),
+                            kApplied,
+                            true},
+                    FoldRow{"SomeLiftedSomeStand",
+                            {suppress(Unsubscribe, category("marketing"), 5),
+                             suppress(Unsubscribe, everything(), 9)},
+                            unsuppress(Unsubscribe, everything(), 7),
+                            kApplied,
+                            true},
+                    FoldRow{"OlderClearingUnderAWiderNewerOne",
+                            {unsuppress(Manual, everything(), 9)},
+                            unsuppress(Unsubscribe, category("marketing"), 7),
+                            kSuperseded,
+                            false},
+                    FoldRow{"SameClearingAgain",
+                            {unsuppress(Manual, everything(), 9)},
+                            unsuppress(Manual, everything(), 9),
+                            kApplied,
+                            false},
+                    FoldRow{"EarlierSoftBounceThatLastsLonger",
+                            {suppress(SoftBounce, everything(), 5, 10)},
+                            suppress(SoftBounce, everything(), 4, 5'000),
+                            kApplied,
+                            true}),
     [](const auto& row) { return row.param.name; });
 
 TEST(Fold, ASupersededClearingIsStillRemembered) {
@@ -256,7 +330,8 @@ std::string rendered(const std::vector<SuppressionEvent>& events) {
 SuppressionEvent random_event(std::mt19937_64& random) {
     const auto below = [&](std::uint64_t end) { return random() % end; };
     const Scope scopes[]{everything(), category("marketing"), sequence("onboarding")};
-    const SuppressionReason reasons[]{Unsubscribe, Unsubscribe, SoftBounce, SoftBounce, Complaint, Manual};
+    const SuppressionReason reasons[]{Unsubscribe, Unsubscribe, SoftBounce,
+                                      SoftBounce,  Complaint,   Manual};
     const auto occurred_at = static_cast<std::int64_t>(below(4));
     SuppressionEvent event = suppress(reasons[below(6)], scopes[below(3)], occurred_at);
     if (below(2) == 0) {
@@ -268,25 +343,31 @@ SuppressionEvent random_event(std::mt19937_64& random) {
 }
 
 // Straight from the rules, over the whole set: no row, no memory, no order.
-bool suppressed_by_definition(const std::vector<SuppressionEvent>& events, const Mail& mail, Instant now) {
-    const auto total = [](SuppressionReason reason) { return reason != Unsubscribe && reason != Manual; };
+bool suppressed_by_definition(const std::vector<SuppressionEvent>& events, const Mail& mail,
+                              Instant now) {
+    const auto total = [](SuppressionReason reason) {
+        return reason != Unsubscribe && reason != Manual;
+    };
     return std::any_of(events.begin(), events.end(), [&](const SuppressionEvent& entry) {
         if (entry.action != Action::Suppress || (entry.expires_at && *entry.expires_at <= now)) {
             return false;
         }
         const Scope scope = total(entry.reason) ? everything() : entry.scope;
-        const bool lifted = std::any_of(events.begin(), events.end(), [&](const SuppressionEvent& clearing) {
-            return clearing.action == Action::Unsuppress && clearing.occurred_at > entry.occurred_at &&
-                   (clearing.reason == Manual || clearing.reason == entry.reason) &&
-                   (clearing.scope == everything() || clearing.scope == scope);
-        });
+        const bool lifted =
+            std::any_of(events.begin(), events.end(), [&](const SuppressionEvent& clearing) {
+                return clearing.action == Action::Unsuppress &&
+                       clearing.occurred_at > entry.occurred_at &&
+                       (clearing.reason == Manual || clearing.reason == entry.reason) &&
+                       (clearing.scope == everything() || clearing.scope == scope);
+            });
         if (lifted) {
             return false;
         }
         if (scope == everything()) {
             return entry.reason != Unsubscribe || mail.category != "transactional";
         }
-        return scope.kind == Scope::Kind::Category ? scope.name == mail.category : scope.name == mail.sequence_id;
+        return scope.kind == Scope::Kind::Category ? scope.name == mail.category
+                                                   : scope.name == mail.sequence_id;
     });
 }
 
@@ -311,7 +392,8 @@ TEST(Fold, AnyOrderGivesTheDefinitionsAnswersAndTheSameBytes) {
                 for (std::int64_t now = 0; now < 10; now += 3) {
                     const bool expected = suppressed_by_definition(events, mail, at(now));
                     suppressed += expected ? 1 : 0;
-                    ASSERT_EQ(ask(row, mail, now).has_value(), expected) << rendered(arranged) << " now " << now;
+                    ASSERT_EQ(ask(row, mail, now).has_value(), expected)
+                        << rendered(arranged) << " now " << now;
                 }
             }
             const std::string these = ledger::encode(row);
@@ -375,7 +457,8 @@ TEST(Fold, ForgottenClearingsNeverLiftAnything) {
         fold(row, unsuppress(Unsubscribe, category("c" + std::to_string(i)), 1'000 + i));
         ASSERT_LE(row.clearings.size(), 256U);
     }
-    EXPECT_EQ(fold(row, suppress(Unsubscribe, category("c0"), 5)), kApplied) << "forgotten: suppressed";
+    EXPECT_EQ(fold(row, suppress(Unsubscribe, category("c0"), 5)), kApplied)
+        << "forgotten: suppressed";
     EXPECT_EQ(fold(row, suppress(Unsubscribe, category("c1999"), 5)), kSuperseded) << "remembered";
 }
 

@@ -53,7 +53,8 @@ std::optional<std::map<PartitionId, Offset>> decode_offsets(std::string_view byt
 }
 
 // Whether offsets that are stored can belong to a topic that ends there.
-bool belongs_to(const std::map<PartitionId, Offset>& next, const std::map<PartitionId, Offset>& ends) {
+bool belongs_to(const std::map<PartitionId, Offset>& next,
+                const std::map<PartitionId, Offset>& ends) {
     if (next.size() != ends.size()) {
         return false;
     }
@@ -68,8 +69,8 @@ bool belongs_to(const std::map<PartitionId, Offset>& next, const std::map<Partit
 
 }  // namespace
 
-Result<std::unique_ptr<AddressStore>> AddressStore::open(const SharedResources& shared,
-                                                         const std::filesystem::path& ledger_directory) {
+Result<std::unique_ptr<AddressStore>> AddressStore::open(
+    const SharedResources& shared, const std::filesystem::path& ledger_directory) {
     auto database = RocksDbStore::open(shared, ledger_directory / "addresses");
     if (!database) {
         return tl::unexpected<Error>(std::move(database.error()));
@@ -152,7 +153,8 @@ Result<void> AddressStore::apply(const std::vector<AddressSuppression>& events,
         if (row == rows.end()) {
             auto stored = find(address);
             if (failed()) {
-                return fail(ErrorCode::Unavailable, "addresses: a read failed, the batch was not applied");
+                return fail(ErrorCode::Unavailable,
+                            "addresses: a read failed, the batch was not applied");
             }
             row = rows.emplace(address, std::move(stored).value_or(SuppressionRow{})).first;
         }
@@ -248,8 +250,9 @@ std::optional<SuppressionRow> AddressStore::find(const AddressKey& key) const {
     } else if (auto row = ledger::decode_suppressions(**value)) {
         return *std::move(row);
     }
-    // Nothing known is not "not suppressed": first the view stops being fresh, then the counter moves, so a
-    // decision made on this answer is refused by the last check even if the view has recovered by then.
+    // Nothing known is not "not suppressed": first the view stops being fresh, then the counter
+    // moves, so a decision made on this answer is refused by the last check even if the view has
+    // recovered by then.
     fail_closed(why);
     counter(key).fetch_add(1, std::memory_order_acq_rel);
     return std::nullopt;

@@ -31,9 +31,9 @@ ReadOnlyStore::~ReadOnlyStore() = default;
 Result<std::unique_ptr<ReadOnlyStore>> ReadOnlyStore::open(const std::filesystem::path& directory) {
     rocksdb::DB* db = nullptr;
     rocksdb::Options options;
-    options.max_open_files = 64;
-    const rocksdb::Status status =
-        rocksdb::DB::OpenForReadOnly(options, directory.string(), &db);
+    // All files are opened now: a running instance may delete them while they are read.
+    options.max_open_files = -1;
+    const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(options, directory.string(), &db);
     if (!status.ok()) {
         return failure(status);
     }

@@ -20,11 +20,13 @@ rocksdb::Slice slice(std::string_view bytes) {
 
 // What a database looks like whose bytes, or set of files, make no sense.
 bool is_damage(const rocksdb::Status& status) {
-    return status.IsCorruption() || status.IsInvalidArgument() || status.IsNotSupported() || status.IsPathNotFound();
+    return status.IsCorruption() || status.IsInvalidArgument() || status.IsNotSupported() ||
+           status.IsPathNotFound();
 }
 
 bool is_lock_conflict(const rocksdb::Status& status) {
-    // RocksDB has no code of its own for it: "While lock file: <path>/LOCK: ..." or "lock hold by current process".
+    // RocksDB has no code of its own for it: "While lock file: <path>/LOCK: ..." or "lock hold by
+    // current process".
     const std::string text = status.ToString();
     return status.IsIOError() && (text.find("While lock file") != std::string::npos ||
                                   text.find("lock hold by current process") != std::string::npos);
@@ -42,14 +44,16 @@ std::error_code make_private_directory(const fs::path& directory) {
 
 std::string timestamp() {
     const auto now = std::chrono::system_clock::now();
-    const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()) % 1000;
-    return fmt::format("{:%Y%m%dT%H%M%S}{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(now)),
-                       millis.count());
+    const auto millis =
+        std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()) % 1000;
+    return fmt::format("{:%Y%m%dT%H%M%S}{:03}Z",
+                       fmt::gmtime(std::chrono::system_clock::to_time_t(now)), millis.count());
 }
 
 }  // namespace
 
-fs::path RocksDbStore::partition_directory(const fs::path& ledger_directory, PartitionId partition) {
+fs::path RocksDbStore::partition_directory(const fs::path& ledger_directory,
+                                           PartitionId partition) {
     return ledger_directory / fmt::format("p{:03}", partition);
 }
 
@@ -58,7 +62,8 @@ RocksDbStore::RocksDbStore(const SharedResources& shared, fs::path directory)
 
 RocksDbStore::~RocksDbStore() = default;
 
-Result<std::unique_ptr<RocksDbStore>> RocksDbStore::open(const SharedResources& shared, fs::path directory) {
+Result<std::unique_ptr<RocksDbStore>> RocksDbStore::open(const SharedResources& shared,
+                                                         fs::path directory) {
     std::unique_ptr<RocksDbStore> store(new RocksDbStore(shared, std::move(directory)));
     if (auto opened = store->open_or_replace(); !opened) {
         return tl::unexpected<Error>(std::move(opened.error()));
@@ -69,14 +74,16 @@ Result<std::unique_ptr<RocksDbStore>> RocksDbStore::open(const SharedResources& 
 Result<void> RocksDbStore::open_or_replace() {
     for (const bool last_try : {false, true}) {
         if (const std::error_code error = make_private_directory(directory_)) {
-            const bool denied = error == std::errc::permission_denied || error == std::errc::read_only_file_system ||
+            const bool denied = error == std::errc::permission_denied ||
+                                error == std::errc::read_only_file_system ||
                                 error == std::errc::not_a_directory;
             return fail(denied ? ErrorCode::Misconfigured : ErrorCode::Unavailable,
-                        fmt::format("cannot create {}: {}; check ledger.directory", directory_.string(),
-                                    error.message()));
+                        fmt::format("cannot create {}: {}; check ledger.directory",
+                                    directory_.string(), error.message()));
         }
         rocksdb::DB* db = nullptr;
-        const rocksdb::Status status = rocksdb::DB::Open(shared_.options(), directory_.string(), &db);
+        const rocksdb::Status status =
+            rocksdb::DB::Open(shared_.options(), directory_.string(), &db);
         if (status.ok()) {
             db_.reset(db);
             corrupt_ = false;
@@ -89,7 +96,8 @@ Result<void> RocksDbStore::open_or_replace() {
             return moved;
         }
     }
-    return fail(ErrorCode::Corrupt, fmt::format("{}: an empty database does not open", directory_.string()));
+    return fail(ErrorCode::Corrupt,
+                fmt::format("{}: an empty database does not open", directory_.string()));
 }
 
 Result<void> RocksDbStore::move_aside() {
@@ -105,21 +113,24 @@ Result<void> RocksDbStore::move_aside() {
     const fs::path target = directory_.parent_path() / (prefix + timestamp());
     fs::rename(directory_, target, error);
     if (error) {
-        return fail(ErrorCode::Unavailable,
-                    fmt::format("cannot set the damaged {} aside: {}", directory_.string(), error.message()));
+        return fail(ErrorCode::Unavailable, fmt::format("cannot set the damaged {} aside: {}",
+                                                        directory_.string(), error.message()));
     }
     set_aside_ = target;
     return {};
 }
 
 Error RocksDbStore::error_of(const rocksdb::Status& status, std::string_view doing) const {
-    const std::string where = fmt::format("{}: {}: {}", directory_.string(), doing, status.ToString());
+    const std::string where =
+        fmt::format("{}: {}: {}", directory_.string(), doing, status.ToString());
     if (is_lock_conflict(status)) {
         if (where.find("lock hold by current process") != std::string::npos) {
             return {ErrorCode::Unavailable, where + "; this process has not closed it yet"};
         }
-        return {ErrorCode::Misconfigured,
-                where + "; another process uses it: give each postlane process its own ledger.directory"};
+        return {
+            ErrorCode::Misconfigured,
+            where +
+                "; another process uses it: give each postlane process its own ledger.directory"};
     }
     if (is_damage(status)) {
         corrupt_ = true;
@@ -144,9 +155,8 @@ Result<std::optional<std::string>> RocksDbStore::get(std::string_view key) const
     return std::optional<std::string>(std::in_place, value.data(), value.size());
 }
 
-Result<std::vector<std::pair<std::string, std::string>>> RocksDbStore::scan(std::string_view begin,
-                                                                            std::string_view end,
-                                                                            std::size_t limit) const {
+Result<std::vector<std::pair<std::string, std::string>>> RocksDbStore::scan(
+    std::string_view begin, std::string_view end, std::size_t limit) const {
     std::vector<std::pair<std::string, std::string>> found;
     if (!db_) {
         return fail(ErrorCode::Unavailable, directory_.string() + ": not open");

@@ -38,7 +38,8 @@ SharedResources::SharedResources() : SharedResources(Limits{}) {}
 SharedResources::SharedResources(const Limits& limits)
     : limits_(limits),
       cache_(rocksdb::NewLRUCache(limits.cache_bytes, /*num_shard_bits=*/4)),
-      write_buffers_(std::make_shared<rocksdb::WriteBufferManager>(limits.write_buffers_bytes, cache_)) {
+      write_buffers_(
+          std::make_shared<rocksdb::WriteBufferManager>(limits.write_buffers_bytes, cache_)) {
     rocksdb::Env* const env = rocksdb::Env::Default();
     env->SetBackgroundThreads(limits.background_threads, rocksdb::Env::Priority::LOW);
     env->SetBackgroundThreads(1, rocksdb::Env::Priority::HIGH);
@@ -51,7 +52,8 @@ rocksdb::Options SharedResources::options() const {
     options.create_if_missing = true;
     options.paranoid_checks = true;
     options.force_consistency_checks = true;
-    // A crash leaves a prefix of what was written, and each batch carries the offset that it accounts for.
+    // A crash leaves a prefix of what was written, and each batch carries the offset that it
+    // accounts for.
     options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
     options.max_total_wal_size = 64 * kMiB;
 

@@ -1,4 +1,5 @@
-// What all databases of a process share, so that their memory does not grow with the number of partitions.
+// What all databases of a process share, so that their memory does not grow with the number of
+// partitions.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,7 @@ namespace postlane {
 class SharedResources {
 public:
     struct Limits {
-        std::size_t cache_bytes = std::size_t{64} << 20;          // blocks, indexes, filters, write buffers
+        std::size_t cache_bytes = std::size_t{64} << 20;  // blocks, indexes, filters, write buffers
         std::size_t write_buffers_bytes = std::size_t{32} << 20;  // of the cache
         int open_files_per_database = 64;
         int background_threads = 2;

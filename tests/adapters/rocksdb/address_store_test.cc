@@ -83,7 +83,8 @@ TEST_F(AddressStoreTest, FindsWhatWasAppliedAlsoAfterAReopen) {
 
 TEST_F(AddressStoreTest, FoldsWithinABatchAndOverStoredRows) {
     const auto store = open_attached();
-    ASSERT_TRUE(store->apply({complaint(kAnn, 5), pardon(kAnn, 6), complaint(kBob, 1)}, {{0, 3}}).has_value());
+    ASSERT_TRUE(store->apply({complaint(kAnn, 5), pardon(kAnn, 6), complaint(kBob, 1)}, {{0, 3}})
+                    .has_value());
     EXPECT_THAT(store->find(kAnn)->entries, IsEmpty());
     ASSERT_TRUE(store->apply({complaint(kAnn, 4), pardon(kBob, 9)}, {{0, 5}}).has_value());
     EXPECT_THAT(store->find(kAnn)->entries, IsEmpty()) << "the clearing is remembered";
@@ -145,14 +146,16 @@ INSTANTIATE_TEST_SUITE_P(Table, OtherTopic,
                          testing::Values(OtherTopicRow{"Same", {{0, 10}, {1, 20}}, true},
                                          OtherTopicRow{"Grown", {{0, 10'000}, {1, 20}}, true},
                                          OtherTopicRow{"Shorter", {{0, 9}, {1, 20}}, false},
-                                         OtherTopicRow{"MorePartitions", {{0, 10}, {1, 20}, {2, 0}}, false},
+                                         OtherTopicRow{
+                                             "MorePartitions", {{0, 10}, {1, 20}, {2, 0}}, false},
                                          OtherTopicRow{"FewerPartitions", {{0, 10}}, false}),
                          [](const auto& row) { return row.param.name; });
 
 // --- failures close the view ---
 
 TEST_F(AddressStoreTest, ARowThatMakesNoSenseClosesTheViewUntilRecovered) {
-    ASSERT_TRUE(open_attached()->apply({complaint(kAnn, 5), complaint(kBob, 5)}, {{0, 10}}).has_value());
+    ASSERT_TRUE(
+        open_attached()->apply({complaint(kAnn, 5), complaint(kBob, 5)}, {{0, 10}}).has_value());
     write_raw("\1" + kAnn.value(), "\7nonsense");
     const auto store = open_attached();
     store->set_fresh_since(boot(77));
@@ -171,7 +174,8 @@ TEST_F(AddressStoreTest, ARowThatMakesNoSenseClosesTheViewUntilRecovered) {
     ASSERT_TRUE(store->recover().has_value());
     EXPECT_FALSE(store->failed());
     EXPECT_EQ(store->fresh_since(), BootInstant{});
-    EXPECT_THAT(store->next_offsets(), ElementsAre(Pair(0, 0), Pair(1, 0))) << "everything is read again";
+    EXPECT_THAT(store->next_offsets(), ElementsAre(Pair(0, 0), Pair(1, 0)))
+        << "everything is read again";
     ASSERT_TRUE(store->apply({complaint(kAnn, 5)}, {{0, 1}}).has_value());
     EXPECT_TRUE(store->find(kAnn).has_value());
 }
@@ -181,7 +185,8 @@ TEST_F(AddressStoreTest, DamageInATableIsSetAside) {
         const auto store = open_attached();
         std::vector<AddressSuppression> many;
         for (int i = 0; i < 5'000; ++i) {
-            many.push_back(complaint(AddressKey("a" + std::to_string(i * 7919) + "@example.com"), 5));
+            many.push_back(
+                complaint(AddressKey("a" + std::to_string(i * 7919) + "@example.com"), 5));
         }
         ASSERT_TRUE(store->apply(many, {{0, 10}}).has_value());
     }
@@ -233,8 +238,10 @@ TEST_F(AddressStoreTest, FullDiskClosesTheViewAndNothingIsLost) {
     }
     ASSERT_TRUE(store->recover().has_value());
     EXPECT_EQ(store->next_offsets().at(0), applied);
-    EXPECT_TRUE(store->find(AddressKey("a" + std::to_string(applied) + "@example.com")).has_value());
-    EXPECT_EQ(store->find(AddressKey("a" + std::to_string(applied + 1) + "@example.com")), std::nullopt);
+    EXPECT_TRUE(
+        store->find(AddressKey("a" + std::to_string(applied) + "@example.com")).has_value());
+    EXPECT_EQ(store->find(AddressKey("a" + std::to_string(applied + 1) + "@example.com")),
+              std::nullopt);
     EXPECT_TRUE(store->set_aside().empty());
 }
 
@@ -252,10 +259,12 @@ TEST(AddressStoreVictim, DISABLED_Applies) {
     const auto store = AddressStore::open(shared, directory).value();
     ASSERT_TRUE(store->attach({{0, 1'000'000'000}}).has_value());
     for (Offset next = store->next_offsets().at(0);; next += 3) {
-        ASSERT_TRUE(store->apply({complaint(victim_address(next), 5), complaint(victim_address(next + 1), 5),
-                                  complaint(victim_address(next + 2), 5)},
-                                 {{0, next + 3}})
-                        .has_value());
+        ASSERT_TRUE(
+            store
+                ->apply({complaint(victim_address(next), 5), complaint(victim_address(next + 1), 5),
+                         complaint(victim_address(next + 2), 5)},
+                        {{0, next + 3}})
+                .has_value());
         if (next % 300 == 0) {
             report_to_killer();
         }
@@ -270,7 +279,8 @@ TEST_F(AddressStoreTest, KillLeavesOffsetsThatMatchTheRows) {
         const Offset next = store->next_offsets().at(0);
         ASSERT_GT(next, 1'000);
         for (Offset offset = 0; offset < next; ++offset) {
-            ASSERT_TRUE(store->find(victim_address(offset)).has_value()) << offset << " of " << next;
+            ASSERT_TRUE(store->find(victim_address(offset)).has_value())
+                << offset << " of " << next;
         }
         EXPECT_FALSE(store->find(victim_address(next)).has_value());
     }
@@ -278,8 +288,8 @@ TEST_F(AddressStoreTest, KillLeavesOffsetsThatMatchTheRows) {
 
 // --- threads ---
 
-// What the decision and the last check rely on: what a freshness includes can be found, and whoever decided
-// before it was applied sees another counter.
+// What the decision and the last check rely on: what a freshness includes can be found, and whoever
+// decided before it was applied sees another counter.
 TEST_F(AddressStoreTest, ReadersNeverTrustWhatTheyMissed) {
     constexpr int kEvents = 3'000;
     const auto store = open_attached();
@@ -287,7 +297,8 @@ TEST_F(AddressStoreTest, ReadersNeverTrustWhatTheyMissed) {
     std::atomic<int> trusted{0};
     const auto seen = [&] {
         const auto row = store->find(kAnn);
-        return row && !row->entries.empty() ? row->entries[0].occurred_at.time_since_epoch() : Millis(0);
+        return row && !row->entries.empty() ? row->entries[0].occurred_at.time_since_epoch()
+                                            : Millis(0);
     };
     const auto reader = [&] {
         while (!done) {
@@ -311,7 +322,8 @@ TEST_F(AddressStoreTest, ReadersNeverTrustWhatTheyMissed) {
         ASSERT_TRUE(store->apply({complaint(kAnn, i)}, {{0, i}}).has_value());
         store->set_fresh_since(boot(i));
         if (i % 1'000 == 0) {
-            ASSERT_TRUE(store->recover().has_value());  // opens the database again, under the readers' feet
+            ASSERT_TRUE(
+                store->recover().has_value());  // opens the database again, under the readers' feet
         }
     }
     done = true;

@@ -24,7 +24,9 @@ std::string numbered(int number) {
 
 class RocksDbStoreTest : public testing::Test {
 protected:
-    [[nodiscard]] fs::path directory() const { return RocksDbStore::partition_directory(scratch_.path(), 7); }
+    [[nodiscard]] fs::path directory() const {
+        return RocksDbStore::partition_directory(scratch_.path(), 7);
+    }
 
     std::unique_ptr<RocksDbStore> open() {
         auto store = RocksDbStore::open(shared_, directory());
@@ -37,7 +39,8 @@ protected:
         auto store = open();
         StoreBatch batch;
         for (int i = 0; i < rows; ++i) {
-            batch.operations.push_back({numbered(i), numbered(i * 7919) + std::string(200, static_cast<char>(i))});
+            batch.operations.push_back(
+                {numbered(i), numbered(i * 7919) + std::string(200, static_cast<char>(i))});
         }
         ASSERT_TRUE(store->write(batch).has_value());
         ASSERT_TRUE(store->reopen().has_value());  // what was in the log goes to a table
@@ -52,8 +55,10 @@ protected:
 TEST_F(RocksDbStoreTest, KeepsWhatWasWrittenAcrossProcesses) {
     {
         const auto store = open();
-        ASSERT_TRUE(store->write({{{"a", "1"}, {"b", "2"}, {std::string("c\0d", 3), ""}}}).has_value());
-        ASSERT_TRUE(store->write({{{"a", std::nullopt}, {"b", "3"}, {"never", std::nullopt}}}).has_value());
+        ASSERT_TRUE(
+            store->write({{{"a", "1"}, {"b", "2"}, {std::string("c\0d", 3), ""}}}).has_value());
+        ASSERT_TRUE(
+            store->write({{{"a", std::nullopt}, {"b", "3"}, {"never", std::nullopt}}}).has_value());
         ASSERT_TRUE(store->write({}).has_value());
         EXPECT_TRUE(store->set_aside().empty());
     }
@@ -67,7 +72,8 @@ TEST_F(RocksDbStoreTest, KeepsWhatWasWrittenAcrossProcesses) {
 
 TEST_F(RocksDbStoreTest, ScansWithinBoundsInOrder) {
     const auto store = open();
-    ASSERT_TRUE(store->write({{{"b", "2"}, {"a", "1"}, {"d", "4"}, {"c", "3"}, {"\xff", "5"}}}).has_value());
+    ASSERT_TRUE(store->write({{{"b", "2"}, {"a", "1"}, {"d", "4"}, {"c", "3"}, {"\xff", "5"}}})
+                    .has_value());
     EXPECT_THAT(store->scan("b", "d", 10).value(), ElementsAre(Pair("b", "2"), Pair("c", "3")));
     EXPECT_THAT(store->scan("a0", "zz", 2).value(), ElementsAre(Pair("b", "2"), Pair("c", "3")));
     EXPECT_THAT(store->scan("a", "z", 0).value(), IsEmpty());
@@ -83,7 +89,8 @@ TEST_F(RocksDbStoreTest, WipeEmptiesIt) {
     EXPECT_EQ(store->get("a").value(), std::nullopt);
     ASSERT_TRUE(store->write({{{"b", "2"}}}).has_value());
     EXPECT_EQ(store->get("b").value(), "2");
-    EXPECT_THAT(scratch_.names(), ElementsAre("p007")) << "an intact database is deleted, not set aside";
+    EXPECT_THAT(scratch_.names(), ElementsAre("p007"))
+        << "an intact database is deleted, not set aside";
 }
 
 TEST_F(RocksDbStoreTest, OnlyThisUserCanReadIt) {
@@ -160,7 +167,8 @@ TEST_F(RocksDbStoreTest, DamagedLogLeavesAPrefix) {
     {
         const auto store = open();
         for (int i = 1; i <= 500; ++i) {
-            ASSERT_TRUE(store->write({{{numbered(i), "x"}, {"offset", std::to_string(i)}}}).has_value());
+            ASSERT_TRUE(
+                store->write({{{numbered(i), "x"}, {"offset", std::to_string(i)}}}).has_value());
         }
     }
     const auto logs = files_with(directory(), ".log");
@@ -184,7 +192,8 @@ TEST_F(RocksDbStoreTest, FullDiskIsUnavailableAndReopeningEndsIt) {
     {
         const FullDisk full(std::size_t{256} << 10);
         for (int i = 1; i < 1'000; ++i) {
-            const auto result = store->write({{{numbered(i), std::string(2'000, 'x')}, {"offset", std::to_string(i)}}});
+            const auto result = store->write(
+                {{{numbered(i), std::string(2'000, 'x')}, {"offset", std::to_string(i)}}});
             if (!result) {
                 EXPECT_EQ(result.error().code, ErrorCode::Unavailable);
                 break;
@@ -219,7 +228,7 @@ TEST_F(RocksDbStoreTest, AnotherProcessesDatabaseIsLeftAlone) {
     ASSERT_GE(child, 0);
     if (child == 0) {
         const int file = ::open(lock_file.c_str(), O_RDWR);
-        struct flock lock {};
+        struct flock lock{};
         lock.l_type = F_WRLCK;
         lock.l_whence = SEEK_SET;
         const char result = file >= 0 && fcntl(file, F_SETLK, &lock) == 0 ? '+' : '-';
@@ -259,9 +268,10 @@ TEST(RocksDbStoreVictim, DISABLED_Writes) {
     const auto store = RocksDbStore::open(shared, directory).value();
     const auto stored = store->get("offset").value();
     for (int i = std::stoi(stored.value_or("0")) + 1;; ++i) {
-        ASSERT_TRUE(store->write({{{numbered(i), std::string(500, 'x')},
-                                   {numbered(i - 100), std::nullopt},
-                                   {"offset", std::to_string(i)}}})
+        ASSERT_TRUE(store
+                        ->write({{{numbered(i), std::string(500, 'x')},
+                                  {numbered(i - 100), std::nullopt},
+                                  {"offset", std::to_string(i)}}})
                         .has_value());
         if (i % 1'000 == 0) {
             report_to_killer();
@@ -276,7 +286,8 @@ TEST_F(RocksDbStoreTest, KillLeavesAPrefix) {
         const auto store = open();
         ASSERT_TRUE(store->set_aside().empty());
         const int offset = std::stoi(store->get("offset").value().value());
-        EXPECT_GE(offset, previous + 3'000 * round - 1'000) << "what was written survives the process";
+        EXPECT_GE(offset, previous + 3'000 * round - 1'000)
+            << "what was written survives the process";
         const auto rows = store->scan("row", "rox", 1'000).value();
         ASSERT_THAT(rows, SizeIs(100U));
         EXPECT_EQ(rows.back().first, numbered(offset)) << "the offset is that of the data";

@@ -20,7 +20,8 @@ namespace postlane {
 class ScratchDirectory {
 public:
     ScratchDirectory() {
-        std::string name = (std::filesystem::temp_directory_path() / "postlane-store-XXXXXX").string();
+        std::string name =
+            (std::filesystem::temp_directory_path() / "postlane-store-XXXXXX").string();
         if (mkdtemp(name.data()) == nullptr) {
             std::abort();
         }
@@ -46,7 +47,8 @@ private:
     std::filesystem::path path_;
 };
 
-inline std::vector<std::filesystem::path> files_with(const std::filesystem::path& directory, const std::string& part) {
+inline std::vector<std::filesystem::path> files_with(const std::filesystem::path& directory,
+                                                     const std::string& part) {
     std::vector<std::filesystem::path> found;
     for (const auto& entry : std::filesystem::directory_iterator(directory)) {
         if (entry.path().filename().string().find(part) != std::string::npos) {
@@ -90,10 +92,11 @@ private:
     void (*previous_handler_)(int) = nullptr;
 };
 
-// Runs one disabled test of this program in a process of its own (RocksDB's threads do not survive a
-// fork), waits until it has reported `reports` times, and kills it without warning.
+// Runs one disabled test of this program in a process of its own (RocksDB's threads do not survive
+// a fork), waits until it has reported `reports` times, and kills it without warning.
 inline constexpr const char* kVictimDirectory = "POSTLANE_TEST_VICTIM_DIRECTORY";
-inline void run_victim_and_kill(const std::string& test, const std::filesystem::path& directory, int reports) {
+inline void run_victim_and_kill(const std::string& test, const std::filesystem::path& directory,
+                                int reports) {
     int ends[2];
     ASSERT_EQ(pipe(ends), 0);
     const std::string filter = "--gtest_filter=" + test;
@@ -104,7 +107,8 @@ inline void run_victim_and_kill(const std::string& test, const std::filesystem::
         close(ends[0]);
         close(ends[1]);
         setenv(kVictimDirectory, directory.c_str(), 1);
-        execl("/proc/self/exe", "victim", filter.c_str(), "--gtest_also_run_disabled_tests", nullptr);
+        execl("/proc/self/exe", "victim", filter.c_str(), "--gtest_also_run_disabled_tests",
+              nullptr);
         _exit(127);
     }
     close(ends[1]);
