@@ -14,6 +14,7 @@
 #include "codec/body_hash.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 
@@ -33,9 +34,11 @@ public:
 
     void byte(char c) { out_.push_back(c); }
     void number(std::uint64_t value) {
-        for (unsigned shift = 0; shift < 64; shift += 8) {
-            out_.push_back(static_cast<char>(value >> shift & 0xffU));
+        std::array<char, 8> bytes{};
+        for (std::size_t i = 0; i < bytes.size(); ++i) {
+            bytes[i] = static_cast<char>(value >> (8 * i) & 0xffU);
         }
+        out_.append(bytes.data(), bytes.size());
     }
     void text(std::string_view bytes) {
         number(bytes.size());

@@ -87,11 +87,19 @@ public:
         return text_.substr(begin, at_ - begin);
     }
     void string() noexcept {
-        ++at_;
-        while (at_ < text_.size() && text_[at_] != '"') {
-            at_ += text_[at_] == '\\' ? 2U : 1U;
+        const std::size_t begin = ++at_;
+        for (;;) {
+            at_ = std::min(text_.find('"', at_), text_.size());
+            // A quote after an odd number of backslashes is escaped.
+            std::size_t slashes = 0;
+            while (at_ - slashes > begin && text_[at_ - slashes - 1] == '\\') {
+                ++slashes;
+            }
+            ++at_;
+            if (slashes % 2 == 0 || at_ >= text_.size()) {
+                return;
+            }
         }
-        ++at_;
     }
 
 private:
