@@ -25,8 +25,8 @@ public:
     // stay ours until finish_revoke(): the group waits for it (at most max.poll.interval.ms), and
     // poll() must go on meanwhile. finish_revoke() may be called inside this call.
     virtual void on_revoked(const std::vector<PartitionId>& partitions, bool lost) = 0;
-    // Membership is over for good: another process uses our group.instance.id (Fenced), or the group
-    // or its authorisation is wrong (Misconfigured). Make an end.
+    // Membership is over for good: another process uses our group.instance.id (Fenced), or the
+    // group or its authorisation is wrong (Misconfigured). Make an end.
     virtual void on_fatal(const Error& error) = 0;
 };
 
@@ -52,8 +52,8 @@ public:
     // Shows how far each partition has come. Fire and forget.
     void commit_async(const std::map<PartitionId, Offset>& next_offsets);
 
-    // Begins leaving the group (a static member keeps its place until its session ends). poll() goes
-    // on until closed(): it brings the last on_revoked, which needs finish_revoke() as ever.
+    // Begins leaving the group (a static member keeps its place until its session ends). poll()
+    // goes on until closed(): it brings the last on_revoked, which needs finish_revoke() as ever.
     void start_close();
     [[nodiscard]] bool closed() const;
 

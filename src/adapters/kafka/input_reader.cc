@@ -19,6 +19,7 @@ using kafka::Property;
 // that rarely), so a partition would crawl.
 constexpr std::size_t kBufferKilobytesMin = 1024;
 constexpr std::size_t kRecordsMin = 20'000;
+constexpr Millis kResolveTimeout{10'000};
 
 class Stream final : public InputStream {
 public:
@@ -104,17 +105,22 @@ Result<void> Stream::start(Offset from) {
     return {};
 }
 
+// Not query_watermark_offsets: in librdkafka 2.0.2 it ignores its time-out.
 Result<Offset> Stream::resolve(Offset which) {
-    constexpr int kTimeoutMs = 10'000;
-    std::int64_t low = RD_KAFKA_OFFSET_INVALID;
-    std::int64_t high = RD_KAFKA_OFFSET_INVALID;
-    const rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        client_->get(), topic_.c_str(), partition_, &low, &high, kTimeoutMs);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return fail(ErrorCode::Unavailable, fmt::format("cannot ask where {}[{}] begins and ends: {}", topic_,
-                                                        partition_, kafka::describe(code)));
+    const auto list = kafka::partition_list();
+    kafka::add(*list, topic_, partition_,
+               which == kBeginning ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END);
+    auto code = rd_kafka_offsets_for_times(client_->get(), list.get(),
+                                           kafka::timeout_ms(kResolveTimeout));
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        code = list->elems[0].err;
     }
-    return which == kBeginning ? low : high;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR || list->elems[0].offset < 0) {
+        return fail(ErrorCode::Unavailable,
+                    fmt::format("where {}[{}] {} is unknown: {}", topic_, partition_,
+                                which == kBeginning ? "begins" : "ends", kafka::describe(code)));
+    }
+    return list->elems[0].offset;
 }
 
 Result<void> Stream::take_event(const rd_kafka_message_t& message) {
@@ -122,8 +128,8 @@ Result<void> Stream::take_event(const rd_kafka_message_t& message) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
         end_seen_ = message.offset;
         return {};
-    // With auto.offset.reset=error the broker's "offset out of range" arrives as this. A gap left by
-    // compaction, markers or aborted records is none: the broker just goes on behind it.
+    // With auto.offset.reset=error the broker's "offset out of range" arrives as this. A gap left
+    // by compaction, markers or aborted records is none: the broker just goes on behind it.
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
         return fail(ErrorCode::Misconfigured,

@@ -42,8 +42,8 @@ public:
     [[nodiscard]] Result<void> send(const NewRecord& record);
     // What has been delivered, or has failed, since the last call; waits at most `timeout` for it.
     [[nodiscard]] std::vector<Delivery> poll(Millis timeout);
-    // Waits for every record sent so far; their deliveries come from poll(). Unavailable if some are
-    // still under way after `timeout`.
+    // Waits for every record sent so far; their deliveries come from poll(). Unavailable if some
+    // are still under way after `timeout`.
     [[nodiscard]] Result<void> flush(Millis timeout);
 
 private:

@@ -188,8 +188,8 @@ Result<CommitReceipt> KafkaLedgerLog::commit(const Transaction& transaction) {
     deliveries_.offsets.assign(transaction.records.size(), -1);
     if (const kafka::KafkaError error(rd_kafka_begin_transaction(producer_->get())); error) {
         finished_ = true;
-        return tl::unexpected(
-            error_of(producer_->get(), *error, ErrorCode::Unavailable, "beginning the ledger transaction"));
+        return tl::unexpected(error_of(producer_->get(), *error, ErrorCode::Unavailable,
+                                       "beginning the ledger transaction"));
     }
     if (auto queued = produce_all(transaction, until); !queued) {
         return tl::unexpected(aborted(queued.error()));
@@ -256,7 +256,8 @@ Result<void> KafkaLedgerLog::end_transaction(BootInstant until) {
         }
         if (rd_kafka_error_txn_requires_abort(error.get()) != 0) {
             const bool refused = is_refusal(deliveries_.error);
-            Error cause = error_of(producer_->get(), *error, refused ? ErrorCode::Rejected : ErrorCode::Unavailable,
+            Error cause = error_of(producer_->get(), *error,
+                                   refused ? ErrorCode::Rejected : ErrorCode::Unavailable,
                                    "the ledger transaction was aborted");
             if (deliveries_.error != RD_KAFKA_RESP_ERR_NO_ERROR) {
                 cause.detail += fmt::format("; a record for {}: {}", deliveries_.failed_topic,
@@ -286,8 +287,8 @@ Error KafkaLedgerLog::aborted(Error cause) {
     if (!error || cause.code == ErrorCode::Fenced) {
         return cause;
     }
-    Error worse = error_of(producer_->get(), *error, ErrorCode::OutcomeUnknown, cause.detail + "; aborting it failed");
-    return worse;
+    return error_of(producer_->get(), *error, ErrorCode::OutcomeUnknown,
+                    cause.detail + "; aborting it failed");
 }
 
 Result<CommitReceipt> KafkaLedgerLog::receipt(const Transaction& transaction) const {

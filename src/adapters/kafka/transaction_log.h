@@ -22,8 +22,8 @@ struct LedgerLogOptions {
     // up readers of its outcomes.
     Millis transaction_timeout{15'000};
     Millis fence_timeout{30'000};
-    // From the first record to the answer. Longer than the transaction time-out: when it has passed,
-    // the broker has decided.
+    // From the first record to the answer. Longer than the transaction time-out: when it has
+    // passed, the broker has decided.
     Millis commit_timeout{20'000};
     Millis query_timeout{10'000};
     // A restore that makes no progress for so long gives up.

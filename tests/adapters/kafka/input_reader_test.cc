@@ -115,6 +115,9 @@ TEST_P(KafkaInputLogical, StartsWhereTheBrokerSays) {
     delete_before(config, config.topics.sends, 4);
     const auto input = open_input(config);
     const auto stream = input->open(config.topics.sends, 0, {});
+    const auto resolved = stream->resolve(GetParam().from);
+    ASSERT_TRUE(resolved.has_value()) << resolved.error().detail;
+    EXPECT_EQ(*resolved, GetParam().first);
     ASSERT_TRUE(stream->start(GetParam().from).has_value());
     std::vector<InputRecord> records;
     ASSERT_TRUE(reaches_end(*stream, 10, records));
