@@ -113,8 +113,8 @@ bool is_legal(Outcome outcome, Reason reason) noexcept {
                            KeyMismatch, UnknownRoute, LateStep, StepConflict, GapTimeout,
                            HeldOverflow});
         case Outcome::Ambiguous:
-            return one_of({RetriesExhausted, NoIdempotency, KeyExpired, RenderChanged,
-                           SuppressedWhileInDoubt, ExpiredWhileInDoubt});
+            return one_of({RetriesExhausted, RejectedByProvider, NoIdempotency, KeyExpired,
+                           RenderChanged, SuppressedWhileInDoubt, ExpiredWhileInDoubt});
     }
     return false;
 }

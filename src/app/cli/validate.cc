@@ -1,0 +1,67 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "app/cli/commands.h"
+#include "app/cli/config_file.h"
+#include "app/cli/console.h"
+#include "app/cli/exit_code.h"
+#include "app/cli/guarantee_sheet.h"
+
+namespace postlane::cli {
+namespace {
+
+struct Options {
+    std::string file;
+    bool no_environment = false;
+    bool deny_warnings = false;
+    bool as_json = false;
+};
+
+// {"diagnostics": …} with the sheet as one more member.
+std::string with_guarantees(std::string report, const std::string& sheet) {
+    const auto brace = report.rfind('}');
+    return report.insert(brace, ",\"guarantees\":" + sheet);
+}
+
+int validate(const Options& options) {
+    const auto loaded = config::load_file(
+        options.file,
+        options.no_environment ? config::Environment{} : config::process_environment(), {},
+        {.needs_routes = true, .read_files = !options.no_environment});
+    const config::Diagnostics& diagnostics = loaded ? loaded->warnings : loaded.error();
+    const bool refused = !loaded || (options.deny_warnings && !diagnostics.empty());
+    const int code = refused ? exit_code::kConfig : exit_code::kOk;
+    if (options.as_json) {
+        const std::string report = config::format_json(diagnostics);
+        print("{}", loaded ? with_guarantees(report, to_json(guarantee_sheet(loaded->config)))
+                           : report);
+        return code;
+    }
+    if (!diagnostics.empty()) {
+        fmt::print(stderr, "{}", config::format(diagnostics, code));
+    }
+    if (loaded) {
+        print("{}: {}\n\n{}", printable(options.file), refused ? "refused" : "ok",
+              to_text(guarantee_sheet(loaded->config)));
+    }
+    return code;
+}
+
+}  // namespace
+
+void add_validate(CLI::App& root, Action& action) {
+    const auto options = std::make_shared<Options>();
+    CLI::App* const command = root.add_subcommand(
+        "validate", "say what is wrong with a configuration, and what a right one guarantees");
+    command->add_option("FILE", options->file, "configuration file (TOML)")
+        ->type_name("")
+        ->required();
+    command->add_flag("--no-environment", options->no_environment,
+                      "judge the text alone: no POSTLANE__ variables, no files that it names");
+    command->add_flag("--deny-warnings", options->deny_warnings, "refuse what is only doubtful");
+    command->add_flag("--json", options->as_json, "print JSON");
+    command->callback([options, &action] { action = [options] { return validate(*options); }; });
+}
+
+}  // namespace postlane::cli
