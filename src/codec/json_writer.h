@@ -1,7 +1,8 @@
 // Writes compact JSON onto the end of a string. Deterministic: the same calls give the same bytes.
 //
 // Header-only and free of allocation besides the output's own growth. The caller sees to it that
-// begin and end match and that text is valid UTF-8; members come out in the order they were written.
+// begin and end match and that text is valid UTF-8; members come out in the order they were
+// written.
 #pragma once
 
 #include <charconv>

@@ -305,10 +305,11 @@ void ProviderFlow::give_back(const Grant& grant, BootInstant now) {
 
 ProviderFlow::WaiterId ProviderFlow::add_waiter(std::function<void()> wake) {
     const std::lock_guard lock{mutex_};
-    waiters_.push_back(Waiter{.id = ++last_waiter_,
-                              .wake = std::make_shared<const std::function<void()>>(std::move(wake)),
-                              .wants = std::vector<bool>(lanes_.size() + 1, false),
-                              .had_turn = false});
+    waiters_.push_back(
+        Waiter{.id = ++last_waiter_,
+               .wake = std::make_shared<const std::function<void()>>(std::move(wake)),
+               .wants = std::vector<bool>(lanes_.size() + 1, false),
+               .had_turn = false});
     return last_waiter_;
 }
 

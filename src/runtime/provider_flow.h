@@ -56,7 +56,8 @@ public:
     static constexpr Millis kProbeIntervalMin{1'000};
     static constexpr Millis kProbeIntervalMax{30'000};
 
-    // Copies what it needs of the configuration. Until set_share(), a limited provider gets nothing.
+    // Copies what it needs of the configuration. Until set_share(), a limited provider gets
+    // nothing.
     explicit ProviderFlow(const Config& config);
     ~ProviderFlow();
     ProviderFlow(const ProviderFlow&) = delete;

@@ -32,8 +32,9 @@ SendEvent plain_event() {
     event.category = "default";
     event.route = "default";
     event.content = SendEvent::Content{.subject = "Hello", .text = "Hi Ann", .html = ""};
-    event.json = R"({"campaign_id":"spring-sale","recipient_id":"user-123",)"
-                 R"("to":{"email":"ann@example.com"},"content":{"subject":"Hello","text":"Hi Ann"}})";
+    event.json =
+        R"({"campaign_id":"spring-sale","recipient_id":"user-123",)"
+        R"("to":{"email":"ann@example.com"},"content":{"subject":"Hello","text":"Hi Ann"}})";
     return event;
 }
 
@@ -51,11 +52,12 @@ SendEvent full_event() {
     event.tags = {"spring", "sale 2026", "spring"};
     event.metadata = {{"order", "42"}, {"postlane_id", "forged"}, {"note", "a b/ü"}};
     event.unsubscribe_url = "https://shop.example/u/opaque-token?x=1";
-    event.json = " {\"postlane_id\": \"forged\", \"message_id\" : \"welcome-2-user-123\",\n"
-                 "\"recipient_id\":\"user-123\",\"to\":{\"email\":\"ann@example.com\",\"name\":"
-                 "\"}]\\\"{[\"},\"a\":[1, {\"from\":2}],\"postlane\\u005fId\":0,"
-                 "\"postlane\\u005fid\":1,\"from\":{\"email\":\"hi@shop.example\",\"name\":\"Shop\"},"
-                 "\"n\":-1.50e3 ,\"t\":true,\"z\":null} \n";
+    event.json =
+        " {\"postlane_id\": \"forged\", \"message_id\" : \"welcome-2-user-123\",\n"
+        "\"recipient_id\":\"user-123\",\"to\":{\"email\":\"ann@example.com\",\"name\":"
+        "\"}]\\\"{[\"},\"a\":[1, {\"from\":2}],\"postlane\\u005fId\":0,"
+        "\"postlane\\u005fid\":1,\"from\":{\"email\":\"hi@shop.example\",\"name\":\"Shop\"},"
+        "\"n\":-1.50e3 ,\"t\":true,\"z\":null} \n";
     return event;
 }
 
@@ -63,8 +65,9 @@ SendEvent template_event() {
     SendEvent event = plain_event();
     event.content.reset();
     event.templated = SendEvent::Template{.id = "d-123", .data_json = R"({"first_name":"Ann"})"};
-    event.json = R"({"campaign_id":"spring-sale","recipient_id":null,"message_id":null,"from":null,)"
-                 R"("to":{"email":"ann@example.com"},"template":{"id":"d-123"}})";
+    event.json =
+        R"({"campaign_id":"spring-sale","recipient_id":null,"message_id":null,"from":null,)"
+        R"("to":{"email":"ann@example.com"},"template":{"id":"d-123"}})";
     event.recipient_id_given = false;
     return event;
 }

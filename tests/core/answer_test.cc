@@ -71,7 +71,8 @@ TEST_P(Classify, FollowsTheTable) {
 INSTANTIATE_TEST_SUITE_P(
     Table, Classify,
     testing::Values(
-        //  status word  retry-after   SendGrid        Resend          http            http with keys
+        //  status word  retry-after   SendGrid        Resend          http            http with
+        //  keys
         Row{200, "", false, Accepted, Accepted, Accepted, Accepted},
         Row{201, "", false, Accepted, Accepted, Accepted, Accepted},
         Row{202, "", false, Accepted, Accepted, Accepted, Accepted},

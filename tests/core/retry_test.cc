@@ -46,7 +46,9 @@ INSTANTIATE_TEST_SUITE_P(Table, Backoff,
                                          Row{9, Millis{256'000}}, Row{10, Millis{512'000}},
                                          Row{11, Millis{900'000}}, Row{12, Millis{900'000}},
                                          Row{4'000'000'000U, Millis{900'000}}),
-                         [](const auto& row) { return "Attempt" + std::to_string(row.param.attempt); });
+                         [](const auto& row) {
+                             return "Attempt" + std::to_string(row.param.attempt);
+                         });
 
 TEST(RetryDelay, IsAFunctionOfMessageAndAttempt) {
     std::set<Millis> delays;

@@ -44,7 +44,8 @@ CurlDispatcher::CurlDispatcher(const Config& config, const Clock& clock, Attempt
         std::vector<std::size_t> limits;
         limits.reserve(config.providers.size());
         for (const config::Provider& provider : config.providers) {
-            limits.push_back(part_of(std::max<std::size_t>(provider.max_in_flight, 1), index, count));
+            limits.push_back(
+                part_of(std::max<std::size_t>(provider.max_in_flight, 1), index, count));
         }
         threads_.push_back(std::make_unique<http::IoThread>(config, options, clock, sink,
                                                             std::move(limits)));

@@ -29,8 +29,9 @@ struct CurlOptions {
     Millis idle_connection_max{15'000};  // below the keep-alive of the servers we know
 };
 
-// Owns dispatch.io_threads threads. `config`, `clock` and `sink` must outlive it. The sink is called
-// by those threads; by the caller's own thread only for what is submitted after stop() began.
+// Owns dispatch.io_threads threads. `config`, `clock` and `sink` must outlive it. The sink is
+// called by those threads; by the caller's own thread only for what is submitted after stop()
+// began.
 class CurlDispatcher final : public Dispatcher {
 public:
     CurlDispatcher(const Config& config, const Clock& clock, AttemptSink& sink,

@@ -169,8 +169,9 @@ TEST(CurlDispatcher, DeliversOnceAndReportsTheAnswer) {
 }
 
 TEST(CurlDispatcher, ReusesItsConnection) {
-    RawServer server{
-        [](Connection& connection, std::size_t) { answer_everything(connection, answer(200, "")); }};
+    RawServer server{[](Connection& connection, std::size_t) {
+        answer_everything(connection, answer(200, ""));
+    }};
     Bench bench{provider_at(server.url())};
     for (std::uint64_t attempt = 1; attempt <= 20; ++attempt) {
         EXPECT_EQ(bench.send(attempt, std::string(attempt * 10'000, 'x')).answer.status, 200);
@@ -218,8 +219,9 @@ TEST(CurlDispatcher, WithoutTheHookLibcurlPostsTwice) {
     curl_easy_setopt(easy.get(), CURLOPT_URL, url.c_str());
     curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDS, "{}");
     curl_easy_setopt(easy.get(), CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(easy.get(), CURLOPT_WRITEFUNCTION,
-                     +[](char*, std::size_t size, std::size_t count, void*) { return size * count; });
+    curl_easy_setopt(
+        easy.get(), CURLOPT_WRITEFUNCTION,
+        +[](char*, std::size_t size, std::size_t count, void*) { return size * count; });
     ASSERT_EQ(curl_easy_perform(easy.get()), CURLE_OK);
     EXPECT_EQ(curl_easy_perform(easy.get()), CURLE_OK);
     EXPECT_EQ(trap.delivered.load(), 3U);
@@ -353,7 +355,8 @@ TEST(CurlDispatcher, EndlessAnswerIsCutOffAndStillCounts) {
         if (!connection.read_request()) {
             return;
         }
-        connection.send("HTTP/1.1 200 OK\r\nX-Message-Id: m-9\r\nContent-Length: 100000000\r\n\r\n");
+        connection.send(
+            "HTTP/1.1 200 OK\r\nX-Message-Id: m-9\r\nContent-Length: 100000000\r\n\r\n");
         const std::string megabyte(1 << 20, ' ');
         for (int sent = 0; sent < 95; ++sent) {
             connection.send(megabyte);  // fails once the peer has had enough
@@ -472,8 +475,9 @@ TEST(CurlDispatcher, StopLeavesWhatIsNotAnsweredByTheDeadlineInDoubt) {
 }
 
 TEST(CurlDispatcher, ManyRequestsAtOnceAllEndOnce) {
-    RawServer server{
-        [](Connection& connection, std::size_t) { answer_everything(connection, answer(200, "")); }};
+    RawServer server{[](Connection& connection, std::size_t) {
+        answer_everything(connection, answer(200, ""));
+    }};
     config::Provider provider = provider_at(server.url());
     provider.max_in_flight = 300;  // more than one CURLM
     Bench bench{std::move(provider)};

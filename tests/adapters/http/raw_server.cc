@@ -44,7 +44,8 @@ void block_sigpipe() {
 std::size_t content_length(std::string_view head) {
     constexpr std::string_view kName = "Content-Length: ";
     const auto at = head.find(kName);
-    return at == std::string_view::npos ? 0 : std::stoul(std::string{head.substr(at + kName.size())});
+    return at == std::string_view::npos ? 0
+                                        : std::stoul(std::string{head.substr(at + kName.size())});
 }
 
 }  // namespace
