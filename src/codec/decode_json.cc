@@ -152,7 +152,8 @@ bool has_invalid_text(dom::element element) {
         return std::any_of(array.begin(), array.end(), has_invalid_text);
     }
     if (element.is_object()) {
-        for (const dom::key_value_pair member : element.get_object().value_unsafe()) {
+        const dom::object object = element.get_object().value_unsafe();
+        for (const dom::key_value_pair member : object) {
             if (!simdjson::validate_utf8(member.key) || has_invalid_text(member.value)) {
                 return true;
             }
