@@ -250,7 +250,13 @@ def test_schema_is_a_schema(name):
 
 
 def test_all_schemas_are_here():
-    assert set(SCHEMAS) == {"send-event", "suppression-event", "address-suppression-event", "outcome", "dead-letter-headers"}
+    assert set(SCHEMAS) == {
+        "send-event",
+        "suppression-event",
+        "address-suppression-event",
+        "outcome",
+        "dead-letter-headers",
+    }
 
 
 @pytest.mark.parametrize("name, base, changes", VALID)
