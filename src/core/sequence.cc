@@ -23,7 +23,7 @@ void join_contiguous(const Decision& decision, std::string_view sequence_id, Seq
             return;
         }
         row.known_through += 1;
-        row.held -= entry->ended ? 0 : 1;
+        row.held -= entry->ended ? 0U : 1U;
     }
     // Only ended entries can be left above: they join too, so that nobody takes them for missing.
     while (decision.view().step(sequence_id, row.known_through + 1)) {
@@ -106,7 +106,7 @@ void step_ended(Decision& decision, const SequenceRef& step, MessageRow& row_of_
         return;  // its turn was over before it ended
     }
     if (step.step > row.known_through) {
-        row.held -= row.held > 0 ? 1 : 0;
+        row.held -= row.held > 0 ? 1U : 0U;
     }
     if (row_of_step.state == MessageState::DeadLettered) {
         write_sequence(decision, step.id, std::move(row));  // missing again: it may be replayed
@@ -136,7 +136,7 @@ void skip_gaps_below(Decision& decision, const SequenceRef& step, SequenceRow& r
             violated("a held step has an entry");
         }
         row.known_through = lowest->step;
-        row.held -= lowest->ended || row.held == 0 ? 0 : 1;
+        row.held -= lowest->ended || row.held == 0 ? 0U : 1U;
         join_contiguous(decision, step.id, row);
     }
     if (!row.halt) {
