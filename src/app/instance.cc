@@ -20,6 +20,7 @@ constexpr int kExitInternal = 70;
 constexpr int kExitConfig = 78;
 constexpr Millis kGroupPoll{100};
 constexpr std::chrono::seconds kBrokerPatience{60};
+constexpr Millis kBrokerPause{200};
 constexpr std::chrono::seconds kProgressInterval{5};
 constexpr std::chrono::minutes kTopologyInterval{5};
 constexpr std::chrono::seconds kExitGrace{5};
@@ -173,6 +174,12 @@ Result<void> Instance::open() {
     sends_ = *std::move(sends);
     suppressions_ = *std::move(suppressions);
     auto address_ends = ends_->ask({});
+    // Topics that were just made may have no leader yet.
+    const BootInstant patience = clock_.boot_now() + kBrokerPatience;
+    for (Bell pause; !address_ends && clock_.boot_now() < patience && stop_signals == 0;) {
+        pause.wait(kBrokerPause);
+        address_ends = ends_->ask({});
+    }
     if (!address_ends) {
         return tl::unexpected<Error>(address_ends.error());
     }
