@@ -142,26 +142,6 @@ bool names_a_key_twice(dom::object object) {
     return std::adjacent_find(keys.begin(), keys.end()) != keys.end();
 }
 
-// simdjson 3.0.1 lets a lone low surrogate through and makes invalid UTF-8 of it.
-bool has_invalid_text(dom::element element) {
-    if (element.is_string()) {
-        return !simdjson::validate_utf8(element.get_string().value_unsafe());
-    }
-    if (element.is_array()) {
-        const dom::array array = element.get_array().value_unsafe();
-        return std::any_of(array.begin(), array.end(), has_invalid_text);
-    }
-    if (element.is_object()) {
-        const dom::object object = element.get_object().value_unsafe();
-        for (const dom::key_value_pair member : object) {
-            if (!simdjson::validate_utf8(member.key) || has_invalid_text(member.value)) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 }  // namespace
 
 JsonReader::JsonReader() {
@@ -196,9 +176,6 @@ tl::expected<dom::element, Rejection> JsonReader::parse(const std::optional<std:
         return malformed(explain(code));
     }
     text_ = std::string_view{padded_.data(), bytes.size()};
-    if (text_.find("\\u") != std::string_view::npos && has_invalid_text(document)) {
-        return malformed("value: a string escapes half of a surrogate pair");
-    }
     return document;
 }
 

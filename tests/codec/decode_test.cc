@@ -204,6 +204,7 @@ INSTANTIATE_TEST_SUITE_P(
                     malformed("RawNewLine", "{\"a\":\"x\ny\"}"),
                     malformed("LoneHighSurrogate", event_json(R"("x":"\ud83d")")),
                     malformed("LoneLowSurrogate", event_json(R"("x":"\udc00")")),
+                    malformed("HighThenNoLow", event_json(R"("x":"\ud83d\ue000")")),
                     malformed("LoneSurrogateKey", event_json(R"("\udc00":1)")),
                     malformed("BadEscape", R"({"a":"\x"})"),
                     malformed("DeepArray", event_json("\"x\":" + nested(64))),
