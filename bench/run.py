@@ -219,6 +219,7 @@ class Bench:
         self.cluster = kafka_node.Cluster(os.path.join(directory, "kafka"), heap_mb=1024)
         self.programs = []
         self.runs = 0
+        self.telemetry = None  # URL of the current postlane's listener
 
     def _program(self, name):
         path = os.path.join(self.options.build, name)
@@ -251,7 +252,7 @@ class Bench:
         return sandbox
 
     def make_topics(self, prefix, url):
-        """Returns the path of the configuration for these topics."""
+        """Returns the path of postlane's configuration for these topics."""
         folder = os.path.join(self.directory, prefix)
         os.makedirs(folder)
         with open(os.path.join(folder, "token"), "w", encoding="ascii") as token:
@@ -265,7 +266,8 @@ class Bench:
                 io_threads=self.options.io_threads, credits=self.options.in_flight * 2,
                 in_flight=self.options.in_flight, telemetry_port=telemetry_port, admin_port=admin_port))
         self._create_topics(prefix, path)
-        return path, f"http://127.0.0.1:{telemetry_port}"
+        self.telemetry = f"http://127.0.0.1:{telemetry_port}"
+        return path
 
     def _create_topics(self, prefix, path):
         if self.postlane is None:
@@ -313,7 +315,16 @@ class Bench:
             if not postlane.running():
                 raise BenchError(f"postlane ended after {seen} sends: {postlane.complaint()}")
             if time.monotonic() - since > 60:
-                raise BenchError(f"postlane stands still after {seen} of {sends} sends: {postlane.complaint()}")
+                raise BenchError(f"postlane stands still after {seen} of {sends} sends; its outcomes:\n"
+                                 f"{self._outcomes()}\nits messages:\n{postlane.complaint()}")
+
+    def _outcomes(self):
+        try:
+            lines = http(self.telemetry + "/metrics").decode().splitlines()
+        except OSError as error:
+            return f"(no metrics: {error})"
+        return "\n".join(line for line in lines if not line.endswith(" 0") and line.startswith(
+            ("postlane_outcomes_total", "postlane_send_attempts_total", "postlane_in_flight", "postlane_gaps_total")))
 
     def end_postlane(self, postlane):
         if postlane.end(signal.SIGTERM) != 0:
@@ -339,9 +350,9 @@ class Bench:
         """From the due time in the event to the sandbox's reception, under an open loop."""
         sends = int(rate * self.options.open_loop_seconds)
         sandbox = self.start_sandbox(f"{prefix}-open", latency_ms)
-        config, telemetry = self.make_topics(prefix, sandbox.url)
+        config = self.make_topics(prefix, sandbox.url)
         postlane = self.start_postlane(config)
-        self._await_ready(postlane, telemetry)
+        self._await_ready(postlane)
         load = self.fill(prefix, sends, rate)
         load.wait(self.options.timeout)
         self.await_executions(postlane, sandbox, sends)
@@ -355,13 +366,13 @@ class Bench:
         return {"rate": rate, "sends": sends, "p50_ms": waits[len(waits) // 2] / 1000,
                 "p99_ms": waits[int(len(waits) * 0.99)] / 1000, "max_ms": waits[-1] / 1000}
 
-    def _await_ready(self, postlane, telemetry):
+    def _await_ready(self, postlane):
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if not postlane.running():
                 raise BenchError(f"postlane does not start: {postlane.complaint()}")
             with contextlib.suppress(OSError, urllib.error.URLError):
-                http(telemetry + "/readyz")
+                http(self.telemetry + "/readyz")
                 return
             time.sleep(0.1)
         raise BenchError(f"postlane is not ready after a minute: {postlane.complaint()}")
@@ -423,6 +434,7 @@ def parse(arguments):
     parser.add_argument("--quick", action="store_true", help="20,000 sends, five seconds of open loop")
     parser.add_argument("--floor-only", action="store_true")
     parser.add_argument("--timeout", type=float, default=600, help="seconds for one measurement")
+    parser.add_argument("--keep", metavar="DIR", help="work in this new folder and leave it there: logs, records, data")
     parser.add_argument("--out", help="write the figures as JSON to this file (default: only print them)")
     options = parser.parse_args(arguments)
     if options.quick:
@@ -432,7 +444,9 @@ def parse(arguments):
 
 def main(arguments=None):
     options = parse(arguments)
-    directory = tempfile.mkdtemp(prefix="postlane-bench-")
+    if options.keep:
+        os.makedirs(options.keep)
+    directory = options.keep or tempfile.mkdtemp(prefix="postlane-bench-")
     bench, rows = None, []
     try:
         bench = Bench(options, directory)
@@ -450,7 +464,8 @@ def main(arguments=None):
     finally:
         if bench is not None:
             bench.end()
-        shutil.rmtree(directory, ignore_errors=True)
+        if not options.keep:
+            shutil.rmtree(directory, ignore_errors=True)
     return 0
 
 
