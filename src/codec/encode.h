@@ -9,20 +9,23 @@
 
 namespace postlane {
 
-// A function of (recipient ID, message ID) alone, the same in every attempt and every process; opaque; 43 characters
-// of [A-Za-z0-9_-] (base64url of SHA-256).
+// A function of (recipient ID, message ID) alone, the same in every attempt and every process;
+// opaque; 43 characters of [A-Za-z0-9_-] (base64url of SHA-256).
 [[nodiscard]] std::string idempotency_key(const RecipientId& recipient, const MessageId& message);
 
-// Records for the transaction. `partition` is the input's; outcomes go to the same number. Keys: the recipient ID
-// (the raw input key where there is no recipient ID).
-[[nodiscard]] OutRecord encode_outcome(const Config& config, PartitionId partition, const OutcomeRecord& outcome,
+// Records for the transaction. `partition` is the input's; outcomes go to the same number. Keys:
+// the recipient ID (the raw input key where there is no recipient ID).
+[[nodiscard]] OutRecord encode_outcome(const Config& config, PartitionId partition,
+                                       const OutcomeRecord& outcome,
                                        const std::optional<std::string>& input_key);
-[[nodiscard]] OutRecord encode_receipt(const Config& config, PartitionId partition, const SuppressionReceipt& receipt,
+[[nodiscard]] OutRecord encode_receipt(const Config& config, PartitionId partition,
+                                       const SuppressionReceipt& receipt,
                                        const std::optional<std::string>& input_key);
-// Original key, value, headers, timestamp, plus __connect.errors.* and postlane.* headers. What would exceed
-// `max_record_bytes` is left out and named (postlane.value_omitted, postlane.headers_omitted).
-[[nodiscard]] OutRecord encode_dead_letter(const Config& config, PartitionId partition, const DeadLetter& letter,
-                                           std::size_t max_record_bytes);
+// Original key, value, headers, timestamp, plus __connect.errors.* and postlane.* headers. What
+// would exceed `max_record_bytes` is left out and named (postlane.value_omitted,
+// postlane.headers_omitted).
+[[nodiscard]] OutRecord encode_dead_letter(const Config& config, PartitionId partition,
+                                           const DeadLetter& letter, std::size_t max_record_bytes);
 [[nodiscard]] OutRecord encode_forward(const ForwardSuppression& forward, PartitionId from);
 
 // RFC 3339, UTC, milliseconds: "2026-12-01T09:00:00.000Z".
