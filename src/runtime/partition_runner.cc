@@ -120,6 +120,17 @@ void PartitionRunner::on_results(std::vector<AttemptRegistry::Finished> results)
 }
 
 void PartitionRunner::run(const RecipientId& recipient, const Input& input, const Now& now) {
+    decide_one(recipient, input, now);
+    // What they look at is complete only now: the rows of the decision that asked for them are all written. A loop,
+    // because one decision may ask for the next for thousands of steps.
+    while (!follow_ups_.empty()) {
+        const FollowUp next = std::move(follow_ups_.front());
+        follow_ups_.pop_front();
+        follow_up(next, now);
+    }
+}
+
+void PartitionRunner::decide_one(const RecipientId& recipient, const Input& input, const Now& now) {
     view_.focus(recipient, now.broker);
     perform(recipient, step(view_, input, Context{config_, recipient, now.broker}), now);
 }
@@ -143,7 +154,7 @@ void PartitionRunner::perform(const RecipientId& recipient, Effects effects, con
         } else if (const auto* count = std::get_if<Count>(&effect)) {
             perform_count(*count);
         } else {
-            follow_up(recipient, effect, now);
+            perform_rest(recipient, effect);
         }
     }
 }
@@ -192,7 +203,7 @@ void PartitionRunner::perform_count(const Count& count) {
     }
 }
 
-void PartitionRunner::follow_up(const RecipientId& recipient, const Effect& effect, const Now& now) {
+void PartitionRunner::perform_rest(const RecipientId& recipient, const Effect& effect) {
     if (const auto* letter = std::get_if<DeadLetter>(&effect)) {
         out_.push_back(encode_dead_letter(config_, partition_, *letter, max_record_bytes_));
         out_bytes_ += out_.back().value ? out_.back().value->size() : 0;
@@ -203,13 +214,22 @@ void PartitionRunner::follow_up(const RecipientId& recipient, const Effect& effe
     } else if (std::get_if<SendEmail>(&effect) != nullptr) {
         departures_.push_back(*std::exchange(departing_, std::nullopt));
     } else if (const auto* reach = std::get_if<ReachStep>(&effect)) {
-        const auto row = view_.message(reach->message_id);
-        const auto event = row ? stored_event(recipient, *row) : nullptr;
-        if (event) {
-            run(recipient, StepReached{reach->sequence_id, reach->message_id, *event}, now);
-        }
+        follow_ups_.push_back({recipient, *reach});
     } else if (const auto* halt = std::get_if<EndHalt>(&effect)) {
-        run(recipient, HaltOver{halt->sequence_id}, now);
+        follow_ups_.push_back({recipient, *halt});
+    }
+}
+
+void PartitionRunner::follow_up(const FollowUp& next, const Now& now) {
+    if (const auto* halt = std::get_if<EndHalt>(&next.what)) {
+        decide_one(next.recipient, HaltOver{halt->sequence_id}, now);
+        return;
+    }
+    const ReachStep& reach = std::get<ReachStep>(next.what);
+    view_.focus(next.recipient, now.broker);
+    const auto row = view_.message(reach.message_id);
+    if (const auto event = row ? stored_event(next.recipient, *row) : nullptr) {
+        decide_one(next.recipient, StepReached{reach.sequence_id, reach.message_id, *event}, now);
     }
 }
 

@@ -16,6 +16,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "codec/decode.h"
@@ -140,6 +141,11 @@ private:
         HttpRequest request;
         std::shared_ptr<DispatchGuard> guard;
     };
+    // Decisions that a decision asked for, to be made after it in the same batch.
+    struct FollowUp {
+        RecipientId recipient;
+        std::variant<ReachStep, EndHalt> what;
+    };
     struct RouteTimer {
         std::string scan_from;  // every wake before it is in memory or gone
         Instant next_at{};      // nothing to do before
@@ -147,11 +153,13 @@ private:
 
     // partition_runner.cc
     void run(const RecipientId& recipient, const Input& input, const Now& now);
+    void decide_one(const RecipientId& recipient, const Input& input, const Now& now);
     void perform(const RecipientId& recipient, Effects effects, const Now& now);
     void perform_put(const RecipientId& recipient, const PutMessage& put, const Now& now);
     void perform_outcome(const RecipientId& recipient, const OutcomeRecord& outcome);
     void perform_count(const Count& count);
-    void follow_up(const RecipientId& recipient, const Effect& effect, const Now& now);
+    void perform_rest(const RecipientId& recipient, const Effect& effect);
+    void follow_up(const FollowUp& next, const Now& now);
     void decide_suppressions(const Now& now);
     void decide_results(const Now& now);
     void decide_doubts(const Now& now);
@@ -227,6 +235,7 @@ private:
     std::size_t out_bytes_ = 0;
     std::vector<Departure> departures_;
     std::optional<Departure> departing_;  // of the attempt being asked about
+    std::deque<FollowUp> follow_ups_;
     std::vector<AttemptId> settled_;
     bool offsets_changed_ = false;
     std::vector<std::pair<Outcome, Reason>> counted_outcomes_;
