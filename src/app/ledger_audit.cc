@@ -171,7 +171,8 @@ Result<LedgerPartitionVerdict> audit_ledger(PartitionId partition, const Store& 
             return tl::unexpected(polled.error());
         }
         for (const InputRecord& record : records) {
-            const auto taken = audit.take_record(record.offset, record.key.value_or(""), record.value);
+            const auto taken =
+                audit.take_record(record.offset, record.key.value_or(""), record.value);
             if (!taken) {
                 return tl::unexpected(taken.error());
             }
@@ -180,8 +181,9 @@ Result<LedgerPartitionVerdict> audit_ledger(PartitionId partition, const Store& 
         if (!records.empty()) {
             patience = now + kStall;
         } else if (now > patience) {
-            return fail(ErrorCode::Unavailable, "the ledger topic cannot be read to its end; is the "
-                                                "broker reachable?");
+            return fail(ErrorCode::Unavailable,
+                        "the ledger topic cannot be read to its end; is the "
+                        "broker reachable?");
         } else if (!ledger.end_seen()) {
             wait();
         }

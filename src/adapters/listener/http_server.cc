@@ -246,7 +246,8 @@ std::optional<tcp::endpoint> resolve(const std::string& listen, std::string& hos
         address = address.substr(1, address.size() - 2);
     }
     error_code error;
-    const auto parsed = asio::ip::make_address(address == "localhost" ? "127.0.0.1" : address, error);
+    const auto parsed =
+        asio::ip::make_address(address == "localhost" ? "127.0.0.1" : address, error);
     std::uint16_t port = 0;
     const char* const end = listen.data() + listen.size();
     const auto number = std::from_chars(listen.data() + colon + 1, end, port);

@@ -2,9 +2,9 @@
 #include "adapters/listener/admin.h"
 
 namespace postlane {
+namespace {
 
-std::string_view openapi_document() noexcept {
-    static constexpr std::string_view kDocument = R"json({
+constexpr std::string_view kDocument = R"json({
   "openapi": "3.1.0",
   "info": {
     "title": "postlane admin API",
@@ -205,6 +205,10 @@ std::string_view openapi_document() noexcept {
   }
 }
 )json";
+
+}  // namespace
+
+std::string_view openapi_document() noexcept {
     return kDocument;
 }
 

@@ -211,10 +211,11 @@ std::vector<const Message*> latest_first(const RecipientFacts& facts) {
     for (const Message& message : facts.messages) {
         messages.push_back(&message);
     }
-    std::stable_sort(messages.begin(), messages.end(), [](const Message* left, const Message* right) {
-        return std::pair(left->second.received_at, left->second.input_offset) >
-               std::pair(right->second.received_at, right->second.input_offset);
-    });
+    std::stable_sort(messages.begin(), messages.end(),
+                     [](const Message* left, const Message* right) {
+                         return std::pair(left->second.received_at, left->second.input_offset) >
+                                std::pair(right->second.received_at, right->second.input_offset);
+                     });
     return messages;
 }
 
@@ -234,16 +235,17 @@ std::string recipient_report_json(const RecipientId& recipient,
                       {"as_of", format_time(facts.as_of)},
                       {"ledger_reaches_back", format_time(facts.ledger_reaches_back)}};
     const std::vector<const Message*> ordered = latest_first(facts);
-    const auto decisive = std::find_if(ordered.begin(), ordered.end(), [](const Message* candidate) {
-        return candidate->second.state != MessageState::Sent;
-    });
+    const auto decisive = std::find_if(
+        ordered.begin(), ordered.end(),
+        [](const Message* candidate) { return candidate->second.state != MessageState::Sent; });
     if (ordered.empty()) {
         body["verdict"] = "unknown";
         body["sentence"] = unknown_sentence(facts, message.has_value());
     } else if (decisive == ordered.end()) {
         body["verdict"] = "sent";
-        body["sentence"] = ordered.size() == 1 ? sentence(ordered.front()->second, facts, config)
-                                               : fmt::format("all {} messages were sent", ordered.size());
+        body["sentence"] = ordered.size() == 1
+                               ? sentence(ordered.front()->second, facts, config)
+                               : fmt::format("all {} messages were sent", ordered.size());
     } else {
         body["verdict"] = to_string((*decisive)->second.state);
         body["sentence"] = sentence((*decisive)->second, facts, config);

@@ -107,7 +107,8 @@ HttpReply Router::answer(HttpCall call, const std::vector<std::string>& segments
         allowed.push_back(route.method);
     }
     if (allowed.empty()) {
-        return problem(404, "not_found", "no such resource; see /api/v1/openapi.json on the admin listener");
+        return problem(404, "not_found",
+                       "no such resource; see /api/v1/openapi.json on the admin listener");
     }
     HttpReply reply = problem(405, "method_not_allowed",
                               fmt::format("this resource answers {}", fmt::join(allowed, ", ")));

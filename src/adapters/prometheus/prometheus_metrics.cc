@@ -165,9 +165,9 @@ struct PrometheusMetrics::Series {
     Gauge& in_flight = gauges(registry, "postlane_in_flight",
                               "Committed intents without a result.")
                            .Add({});
-    Family<Gauge>& staleness = gauges(
-        registry, "postlane_suppression_staleness_seconds",
-        "Age of the last proof that every suppression is applied. Above the bound nothing is sent.");
+    Family<Gauge>& staleness = gauges(registry, "postlane_suppression_staleness_seconds",
+                                      "Age of the last proof that every suppression is applied. "
+                                      "Above the bound nothing is sent.");
     Family<Gauge>& lags = gauges(
         registry, "postlane_partition_lag_records",
         "Records of the input topic that are not in the ledger yet. Alert if it keeps growing.");

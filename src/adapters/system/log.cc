@@ -160,8 +160,9 @@ void write_log(LogLevel level, std::string_view event, LogFields fields, std::st
         .event = event,
         .text = text,
         .left_out = *left_out};
-    log().logger.log(spdlog::level::info, spdlog::string_view_t(log().json ? log_line_json(line, fields)
-                                                             : log_line_text(line, fields)));
+    log().logger.log(spdlog::level::info,
+                     spdlog::string_view_t(log().json ? log_line_json(line, fields)
+                                                      : log_line_text(line, fields)));
 }
 
 std::string log_line_json(const LogLine& line, LogFields fields) {

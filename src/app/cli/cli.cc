@@ -21,7 +21,8 @@ constexpr std::array kCommands{add_run,     add_validate, add_config,  add_topic
 
 std::vector<std::string> subcommand_names(const CLI::App& app) {
     std::vector<std::string> names;
-    for (const CLI::App* const command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    for (const CLI::App* const command :
+         app.get_subcommands([](const CLI::App*) { return true; })) {
         names.push_back(command->get_name());
     }
     return names;
@@ -83,8 +84,7 @@ int parse_failure(CLI::App& root, const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {
         return root.exit(error);  // --help
     }
-    complain("{}", describe(root, error));
-    fmt::print(stderr, "see {} --help\n", full_name(innermost(root)));
+    fmt::print(stderr, "{}\nsee {} --help\n", describe(root, error), full_name(innermost(root)));
     return exit_code::kUsage;
 }
 
@@ -109,6 +109,10 @@ int main(int argc, const char* const* argv) {
         Action action;
         for (const auto add : kCommands) {
             add(root, action);
+        }
+        root.get_formatter()->label("SUBCOMMAND", "COMMAND");
+        for (CLI::App* const command : root.get_subcommands([](CLI::App*) { return true; })) {
+            command->group("Commands");
         }
         try {
             root.parse(argc, argv);

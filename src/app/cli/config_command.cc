@@ -37,7 +37,8 @@ void add_printer(CLI::App& group, Action& action, const std::string& name, const
 }  // namespace
 
 void add_config(CLI::App& root, Action& action) {
-    CLI::App* const group = root.add_subcommand("config", "show settings, defaults and their schema");
+    CLI::App* const group =
+        root.add_subcommand("config", "show settings, defaults and their schema");
     group->require_subcommand(1);
 
     const auto options = std::make_shared<ShowOptions>();

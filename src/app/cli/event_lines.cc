@@ -50,10 +50,10 @@ CheckedLine LineChecker::check(const std::string& line) {
     // Bad JSON is left to the decoder, so that there is one set of words for it.
     if (parser_->json.parse(line).get(object) == simdjson::SUCCESS) {
         if (object["recipient_id"].get(recipient) != simdjson::SUCCESS || !is_id(recipient)) {
-            checked.rejection =
-                Rejection{Reason::InvalidField,
-                          "recipient_id must be a string of 1 to 512 bytes: it becomes the record's "
-                          "key"};
+            checked.rejection = Rejection{
+                Reason::InvalidField,
+                "recipient_id must be a string of 1 to 512 bytes: it becomes the record's "
+                "key"};
             return checked;
         }
         checked.key = recipient;

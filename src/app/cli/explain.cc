@@ -83,7 +83,8 @@ void print_report(dom::element report) {
         std::size_t shown = 0;
         for (const dom::element message : messages) {
             if (++shown > kMessagesShown) {
-                print("\n… and {}: see --json\n", counted(messages.size() - kMessagesShown, "message"));
+                print("\n… and {}: see --json\n",
+                      counted(messages.size() - kMessagesShown, "message"));
                 break;
             }
             print_message(message);

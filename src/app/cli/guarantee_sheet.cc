@@ -91,19 +91,19 @@ std::vector<Line> suppression_lines(const Config& config) {
 std::vector<Line> deduplication_lines(const Config& config, const config::Provider& provider) {
     std::vector<Line> lines{
         {"ledger", fmt::format("(recipient, message id) is remembered for {}", retention(config))},
-        {"stored intent", "every attempt is committed before it leaves, with the idempotency key's "
-                          "message and the request's hash"},
+        {"stored key", "a function of recipient and message id, the same in every attempt; each "
+                       "attempt is committed with its request's hash before it leaves"},
     };
     if (takes_keys(provider)) {
-        lines.push_back({"key passed to the provider",
+        lines.push_back({"key to the provider",
                          fmt::format("header {}, remembered by the provider for {}",
                                      provider.idempotency_header,
                                      duration_text(provider.idempotency_lifetime))});
     } else if (provider.kind == config::ProviderKind::Http) {
-        lines.push_back({"key passed to the provider",
+        lines.push_back({"key to the provider",
                          "none that it honours (idempotency = \"none\")"});
     } else {
-        lines.push_back({"key passed to the provider",
+        lines.push_back({"key to the provider",
                          "as the custom argument postlane_id, which identifies the message but "
                          "does not deduplicate"});
     }
@@ -126,7 +126,8 @@ std::string ambiguous_text(const config::Route& route, const config::Provider& p
 
 Promise order_promise(const config::Ordering& ordering) {
     if (ordering.first_step == config::FirstStep::Adopt) {
-        return {"G1 order", Holds::WithLimit, "from the first step seen on (first_step = \"adopt\")"};
+        return {"G1 order", Holds::WithLimit,
+                "from the first step seen on (first_step = \"adopt\")"};
     }
     std::string how = "no step before the one below it has ended";
     if (ordering.on_gap == config::OnGap::Skip) {
@@ -163,8 +164,9 @@ Promise duplicate_promise(const Config& config, const config::Route& route,
                 "after an answer that never came the message is sent again (on_ambiguous = "
                 "\"resend\")"};
     }
-    return {name, Holds::WithLimit,
-            "at most once, " + within + "; where nobody can know, ambiguous, never a silent resend"};
+    return {
+        name, Holds::WithLimit,
+        "at most once, " + within + "; where nobody can know, ambiguous, never a silent resend"};
 }
 
 // One broker's disk is all there is.
@@ -173,9 +175,10 @@ void lower_for_fragile_topics(const Config& config, std::array<Promise, 4>& prom
         return;
     }
     for (Promise& promise : promises) {
-        if (promise.holds == Holds::Exactly) {
-            promise.holds = Holds::WithLimit;
+        if (promise.holds == Holds::GivenUp) {
+            continue;
         }
+        promise.holds = Holds::WithLimit;
         promise.how += "; only while no broker loses records (require_durable_topics = false)";
     }
 }

@@ -58,9 +58,10 @@ int print_table(const std::string& body, const std::vector<const char*>& columns
     }
     bool agrees = true;
     if (document["agrees"].get(agrees) == simdjson::SUCCESS) {
-        print("{}\n", agrees ? "The stores agree with their ledger topic."
-                             : "The stores do NOT agree with their ledger topic. A store is rebuilt "
-                               "if its directory is removed while postlane is stopped.");
+        print("{}\n", agrees
+                          ? "The stores agree with their ledger topic."
+                          : "The stores do NOT agree with their ledger topic. A store is rebuilt "
+                            "if its directory is removed while postlane is stopped.");
     }
     return agrees ? exit_code::kOk : exit_code::kNegative;
 }

@@ -11,7 +11,8 @@ void add_sandbox(CLI::App& root, Action& action) {
         "sandbox", "run a local email service provider for development and tests");
     const auto options = std::make_shared<sandbox::Options>();
     sandbox::add_options(*command, *options);
-    command->callback([options, &action] { action = [options] { return sandbox::run(*options); }; });
+    command->callback(
+        [options, &action] { action = [options] { return sandbox::run(*options); }; });
 }
 
 }  // namespace postlane::cli

@@ -90,7 +90,8 @@ std::string source_name(const Options& options) {
     return options.file == "-" ? "stdin" : printable(options.file);
 }
 
-void note_bad(const Options& options, Tally& tally, std::uint64_t line, const Rejection& rejection) {
+void note_bad(const Options& options, Tally& tally, std::uint64_t line,
+              const Rejection& rejection) {
     ++tally.invalid;
     if (tally.bad.size() >= kBadLinesShown) {
         return;
@@ -148,26 +149,27 @@ bool send_all(const Config& config, PartitionId partitions, std::FILE* file, Pro
               Tally& tally) {
     LineChecker checker(config, partitions);
     Progress progress;
-    const bool read = for_each_line(file, config, [&](std::uint64_t number, const std::string& line) {
-        const CheckedLine checked = checker.check(line);
-        if (checked.rejection) {
+    const bool read =
+        for_each_line(file, config, [&](std::uint64_t number, const std::string& line) {
+            const CheckedLine checked = checker.check(line);
+            if (checked.rejection) {
+                return true;
+            }
+            const auto queued = producer.send({.topic = config.topics.sends,
+                                               .partition = {},
+                                               .key = checked.key,
+                                               .value = line,
+                                               .headers = {},
+                                               .tag = number});
+            if (!queued) {
+                complain("line {} was not sent: {}", number, queued.error().detail);
+                tally.code = exit_code::of(queued.error().code);
+                return false;
+            }
+            take_deliveries(producer, tally, Millis(0));
+            progress.show(fmt::format("sent {} of {}", grouped(tally.sent), grouped(tally.valid)));
             return true;
-        }
-        const auto queued = producer.send({.topic = config.topics.sends,
-                                           .partition = {},
-                                           .key = checked.key,
-                                           .value = line,
-                                           .headers = {},
-                                           .tag = number});
-        if (!queued) {
-            complain("line {} was not sent: {}", number, queued.error().detail);
-            tally.code = exit_code::of(queued.error().code);
-            return false;
-        }
-        take_deliveries(producer, tally, Millis(0));
-        progress.show(fmt::format("sent {} of {}", grouped(tally.sent), grouped(tally.valid)));
-        return true;
-    });
+        });
     const auto flushed = producer.flush(Millis(60'000));
     take_deliveries(producer, tally, Millis(0));
     if (!flushed) {
@@ -184,12 +186,13 @@ void print_tally(const Options& options, const Config& config, const Tally& tall
             bad.push_back(boost::json::object{
                 {"line", line.line}, {"reason", line.reason}, {"detail", line.detail}});
         }
-        print("{}\n", boost::json::serialize(boost::json::object{{"topic", config.topics.sends},
-                                                                 {"valid", tally.valid},
-                                                                 {"invalid", tally.invalid},
-                                                                 {"sent", tally.sent},
-                                                                 {"failed", tally.failed},
-                                                                 {"invalid_lines", std::move(bad)}}));
+        print("{}\n",
+              boost::json::serialize(boost::json::object{{"topic", config.topics.sends},
+                                                         {"valid", tally.valid},
+                                                         {"invalid", tally.invalid},
+                                                         {"sent", tally.sent},
+                                                         {"failed", tally.failed},
+                                                         {"invalid_lines", std::move(bad)}}));
         return;
     }
     if (options.check_only) {
@@ -204,7 +207,8 @@ void explain_refusal(const Options& options, const Tally& tally) {
         fmt::print(stderr, "… and {} more\n", grouped(tally.invalid - tally.bad.size()));
     }
     if (tally.invalid > 0 && !options.skip_invalid && !options.check_only) {
-        complain("nothing was sent; correct the lines above, or leave them out with --skip-invalid");
+        complain(
+            "nothing was sent; correct the lines above, or leave them out with --skip-invalid");
     }
 }
 
@@ -215,9 +219,10 @@ Result<PartitionId> partition_count(const Config& config) {
     }
     const TopicFacts* const sends = topology->find(config.topics.sends);
     if (sends == nullptr) {
-        return fail(ErrorCode::Misconfigured,
-                    fmt::format("there is no topic {}; make it with: postlane topics create -c FILE",
-                                config.topics.sends));
+        return fail(
+            ErrorCode::Misconfigured,
+            fmt::format("there is no topic {}; make it with: postlane topics create -c FILE",
+                        config.topics.sends));
     }
     return sends->partitions;
 }

@@ -139,7 +139,8 @@ void add_topics(CLI::App& root, Action& action) {
                      "false)")
         ->check(CLI::Range(1, 100));
     create_command->add_flag("--json", options->as_json, "print JSON");
-    create_command->callback([options, &action] { action = [options] { return create(*options); }; });
+    create_command->callback(
+        [options, &action] { action = [options] { return create(*options); }; });
 
     CLI::App* const check_command =
         group->add_subcommand("check", "say whether the topics are as postlane needs them");

@@ -47,7 +47,8 @@ void add_version(CLI::App& root, Action& action) {
         root.add_subcommand("version", "print the version of postlane and of its libraries");
     const auto as_json = std::make_shared<bool>(false);
     command->add_flag("--json", *as_json, "print JSON");
-    command->callback([as_json, &action] { action = [as_json] { return print_version(*as_json); }; });
+    command->callback(
+        [as_json, &action] { action = [as_json] { return print_version(*as_json); }; });
 }
 
 }  // namespace postlane::cli

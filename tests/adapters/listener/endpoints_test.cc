@@ -119,7 +119,8 @@ protected:
     static std::string text(const simdjson::simdjson_result<simdjson::dom::element>& element) {
         return std::string(std::string_view(element));
     }
-    MessageRow& add_message(const std::string& id, MessageState state, Reason reason, Instant when) {
+    MessageRow& add_message(const std::string& id, MessageState state, Reason reason,
+                            Instant when) {
         MessageRow row;
         row.state = state;
         row.reason = reason;
@@ -174,7 +175,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         ReadyRow{"NothingAssigned", [](FakeStatus&) {}, true},
         ReadyRow{"AllRunning",
-                 [](FakeStatus& s) { s.assigned = {{1, PartitionState::Running}, {2, PartitionState::Running}}; },
+                 [](FakeStatus& s) {
+                     s.assigned = {{1, PartitionState::Running}, {2, PartitionState::Running}};
+                 },
                  true},
         ReadyRow{"LagDoesNotCount",
                  [](FakeStatus& s) {
@@ -184,7 +187,9 @@ INSTANTIATE_TEST_SUITE_P(
                  },
                  true},
         ReadyRow{"OneRestoring",
-                 [](FakeStatus& s) { s.assigned = {{1, PartitionState::Running}, {2, PartitionState::Restoring}}; },
+                 [](FakeStatus& s) {
+                     s.assigned = {{1, PartitionState::Running}, {2, PartitionState::Restoring}};
+                 },
                  false},
         ReadyRow{"NotJoined", [](FakeStatus& s) { s.joined = false; }, false},
         ReadyRow{"AddressesNotLoaded", [](FakeStatus& s) { s.addresses_loaded = false; }, false},
@@ -279,7 +284,8 @@ TEST_F(EndpointsTest, AWaitingStepNamesWhatItWaitsFor) {
     row.sequence = SequenceRef{"onboarding", 3};
     row.wake_at = at(3600);
     admin_.recipient_facts.sequences = {
-        {"onboarding", {.expected = 2, .known_through = 1, .held = 1, .halt = {}, .skipped_steps = {}}}};
+        {"onboarding",
+         {.expected = 2, .known_through = 1, .held = 1, .halt = {}, .skipped_steps = {}}}};
     const auto body = json(timeline());
     EXPECT_EQ(text(body["verdict"]), "held");
     EXPECT_EQ(text(body["sentence"]),
@@ -333,10 +339,14 @@ TEST_P(Refusals, BecomeProblems) {
 INSTANTIATE_TEST_SUITE_P(
     Table, Refusals,
     testing::Values(
-        RefusalRow{"NotOwned", {AdminError::Kind::NotOwned, "partition 3", {}}, 421, "not_owned", ""},
-        RefusalRow{"Restoring", {AdminError::Kind::Restoring, "12 left", 5s}, 503, "restoring", "5"},
-        RefusalRow{"Unavailable", {AdminError::Kind::Unavailable, "late", {}}, 503, "unavailable", "2"},
-        RefusalRow{"Unsupported", {AdminError::Kind::Unsupported, "no", {}}, 400, "unsupported", ""}),
+        RefusalRow{
+            "NotOwned", {AdminError::Kind::NotOwned, "partition 3", {}}, 421, "not_owned", ""},
+        RefusalRow{
+            "Restoring", {AdminError::Kind::Restoring, "12 left", 5s}, 503, "restoring", "5"},
+        RefusalRow{
+            "Unavailable", {AdminError::Kind::Unavailable, "late", {}}, 503, "unavailable", "2"},
+        RefusalRow{
+            "Unsupported", {AdminError::Kind::Unsupported, "no", {}}, 400, "unsupported", ""}),
     [](const auto& row) { return row.param.name; });
 
 TEST_F(EndpointsTest, SuppressionCheckAsksAboutRecipientAndAddress) {
@@ -371,8 +381,8 @@ TEST_F(EndpointsTest, SuppressionCheckMindsTheCategory) {
                                     .expires_at = {}}},
                        .clearings = {}};
     const auto suppressed = [&](const std::string& category) {
-        return bool(json(post("suppressions:check",
-                              R"({"recipient_id":"u","category":")" + category + "\"}"))["suppressed"]);
+        return bool(json(post("suppressions:check", R"({"recipient_id":"u","category":")" +
+                                                        category + "\"}"))["suppressed"]);
     };
     EXPECT_TRUE(suppressed("marketing"));
     EXPECT_FALSE(suppressed(" Transactional "));
@@ -386,7 +396,8 @@ TEST_F(EndpointsTest, BadQuestionsAreRefused) {
         EXPECT_EQ(reply.status, 400) << body;
         EXPECT_EQ(text(json(reply)["code"]), "bad_body");
     }
-    EXPECT_EQ(admin_get({"api", "v1", "recipients", std::string(513, 'a'), "timeline"}).status, 400);
+    EXPECT_EQ(admin_get({"api", "v1", "recipients", std::string(513, 'a'), "timeline"}).status,
+              400);
     EXPECT_EQ(timeline(std::string("\xff")).status, 400);
 }
 

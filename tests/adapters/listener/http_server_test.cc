@@ -104,7 +104,8 @@ TEST_F(HttpServerTest, DecodesPathAndQuery) {
 
 TEST_F(HttpServerTest, TakesABody) {
     const auto server = start();
-    EXPECT_THAT(ask(*server, "POST /things:check", "", "{\"a\":1}"), HasSubstr("\r\n\r\n{\"a\":1}"));
+    EXPECT_THAT(ask(*server, "POST /things:check", "", "{\"a\":1}"),
+                HasSubstr("\r\n\r\n{\"a\":1}"));
 }
 
 TEST_F(HttpServerTest, AnswersHeadWithoutABody) {
@@ -185,7 +186,8 @@ TEST_F(HttpServerTest, AsksForTheToken) {
 }
 
 TEST_F(HttpServerTest, OnLoopbackAForeignHostNameIsRefused) {
-    const auto server = start({.listen = {}, .token = Secret(), .check_host = true, .on_failure = {}});
+    const auto server =
+        start({.listen = {}, .token = Secret(), .check_host = true, .on_failure = {}});
     const auto status = [&](const std::string& host) {
         const Connection connection(server->port());
         connection.say(fmt::format(
@@ -200,8 +202,10 @@ TEST_F(HttpServerTest, OnLoopbackAForeignHostNameIsRefused) {
 }
 
 TEST_F(HttpServerTest, ASlowRequestIsCutOff) {
-    const auto server = start(
-        {.listen = {}, .token = Secret(), .deadline = std::chrono::milliseconds(100), .on_failure = {}});
+    const auto server = start({.listen = {},
+                               .token = Secret(),
+                               .deadline = std::chrono::milliseconds(100),
+                               .on_failure = {}});
     const Connection connection(server->port());
     connection.say("GET /items/1/parts HTT");
     EXPECT_EQ(connection.hear(), "");
@@ -253,14 +257,16 @@ TEST_F(HttpServerTest, SeveralThreadsServeManyConnections) {
 }
 
 TEST(HttpServerStart, SaysWhyItCannotListen) {
-    auto first = HttpServer::start({.listen = "127.0.0.1:0", .token = Secret(), .on_failure = {}}, {});
+    auto first =
+        HttpServer::start({.listen = "127.0.0.1:0", .token = Secret(), .on_failure = {}}, {});
     ASSERT_TRUE(first);
     const auto second =
         HttpServer::start({.listen = (*first)->address(), .token = Secret(), .on_failure = {}}, {});
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().code, ErrorCode::Unavailable);
     EXPECT_THAT(second.error().detail, HasSubstr((*first)->address()));
-    EXPECT_FALSE(HttpServer::start({.listen = "nonsense", .token = Secret(), .on_failure = {}}, {}));
+    EXPECT_FALSE(
+        HttpServer::start({.listen = "nonsense", .token = Secret(), .on_failure = {}}, {}));
 }
 
 }  // namespace

@@ -189,12 +189,12 @@ TEST_F(PrometheusMetricsTest, GaugesOfAPartitionGoWithIt) {
     EXPECT_EQ(sample("postlane_held"), 0);
     EXPECT_FALSE(exported(R"(postlane_partition_state{partition="1",state="running"})"));
     EXPECT_FALSE(exported(R"(postlane_suppression_staleness_seconds{partition="1"})"));
-    EXPECT_FALSE(exported(R"(postlane_partition_lag_records{partition="1",topic="postlane.sends"})"));
+    EXPECT_FALSE(
+        exported(R"(postlane_partition_lag_records{partition="1",topic="postlane.sends"})"));
     // Every instance reads all address suppressions, whatever it owns.
-    EXPECT_EQ(
-        sample(
-            R"(postlane_partition_lag_records{partition="1",topic="postlane.address-suppressions"})"),
-        3);
+    EXPECT_EQ(sample("postlane_partition_lag_records{partition=\"1\","
+                     "topic=\"postlane.address-suppressions\"}"),
+              3);
 }
 
 TEST_F(PrometheusMetricsTest, OrderingRepeatsTheCounters) {

@@ -1,0 +1,226 @@
+#include <gmock/gmock.h>
+#include <simdjson.h>
+
+#include <string>
+#include <vector>
+
+#include "program.h"
+
+namespace postlane::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+TEST(Cli, HelpShowsWhatWorks) {
+    const Finished help = run_program({"--help"});
+    EXPECT_EQ(help.exit_code, 0);
+    EXPECT_EQ(help.err, "");
+    expect_golden("help.txt", help.out);
+    for (const char* const later : {"dlq", "pause", "simulate", "completion"}) {
+        EXPECT_THAT(help.out, Not(HasSubstr(later)));
+    }
+}
+
+struct UsageRow {
+    std::string name;
+    std::vector<std::string> arguments;
+    std::string says;
+};
+void PrintTo(const UsageRow& row, std::ostream* out) { *out << row.name; }
+
+class Usage : public testing::TestWithParam<UsageRow> {};
+
+TEST_P(Usage, MistakesAre64AndSayWhatToDo) {
+    const Finished finished = run_program(GetParam().arguments);
+    EXPECT_EQ(finished.exit_code, 64);
+    EXPECT_EQ(finished.out, "");
+    EXPECT_THAT(finished.err, StartsWith(GetParam().says));
+    EXPECT_THAT(finished.err, HasSubstr("--help\n"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, Usage,
+    testing::Values(
+        UsageRow{"NoCommand", {}, "postlane needs a command: run, validate, "},
+        UsageRow{"Typo",
+                 {"explian", "user-1"},
+                 "postlane has no command \"explian\"; did you mean \"explain\"?"},
+        UsageRow{
+            "LaterCommand", {"simulate", "--seed", "1"}, "postlane has no command \"simulate\""},
+        UsageRow{"NoInnerCommand", {"topics"}, "postlane topics needs a command: create or check"},
+        UsageRow{"InnerTypo",
+                 {"topics", "chekc"},
+                 "postlane topics has no command \"chekc\"; did you mean \"check\"?"},
+        UsageRow{"OptionTypo",
+                 {"validate", "--no-enviroment", "f"},
+                 "postlane validate has no option \"--no-enviroment\"; did you mean "
+                 "\"--no-environment\"?"},
+        UsageRow{"MissingConfig", {"run"}, "postlane run: --config is required"},
+        UsageRow{"TooMuch", {"version", "1"}, "postlane version does not expect \"1\""},
+        UsageRow{"BadSetting",
+                 {"config", "show", "-c", "f", "--set", "nonsense"},
+                 "postlane config show: --set: \"nonsense\" is no KEY=VALUE"},
+        UsageRow{"BadNumber",
+                 {"topics", "create", "-c", "f", "--partitions", "many"},
+                 "postlane topics create: "}),
+    [](const auto& row) { return row.param.name; });
+
+TEST(Cli, VersionNamesTheLibraries) {
+    const Finished text = run_program({"version"});
+    EXPECT_EQ(text.exit_code, 0);
+    EXPECT_THAT(text.out, StartsWith("postlane "));
+    const Finished json = run_program({"version", "--json"});
+    simdjson::dom::parser parser;
+    const simdjson::dom::element document = parser.parse(json.out);
+    EXPECT_THAT(text.out, HasSubstr(std::string(std::string_view(document["version"]))));
+    for (const char* const library : {"librdkafka", "rocksdb", "curl", "openssl", "boost"}) {
+        std::string_view version;
+        EXPECT_EQ(document["libraries"][library].get(version), simdjson::SUCCESS) << library;
+        EXPECT_THAT(text.out, HasSubstr(std::string(version)));
+    }
+}
+
+TEST(Cli, ConfigSchemaIsJsonAndDefaultIsToml) {
+    const Finished schema = run_program({"config", "schema"});
+    EXPECT_EQ(schema.exit_code, 0);
+    simdjson::dom::parser parser;
+    EXPECT_EQ(parser.parse(schema.out).error(), simdjson::SUCCESS);
+    const Finished text = run_program({"config", "default"});
+    EXPECT_EQ(text.exit_code, 0);
+    EXPECT_THAT(text.out, HasSubstr("schema_version = 1\n"));
+}
+
+class CliConfigTest : public testing::Test {
+protected:
+    CliConfigTest() {
+        directory_.write("keyed.token", "s3cret-token");
+        file_ = directory_.write("postlane.toml", sample_config());
+    }
+    TemporaryDirectory directory_;
+    std::string file_;
+};
+
+TEST_F(CliConfigTest, ShowNamesOriginsAndHidesSecrets) {
+    const Finished shown =
+        run_program({"config", "show", "-c", file_, "--set", "kafka.group_id=blue"});
+    EXPECT_EQ(shown.exit_code, 0) << shown.err;
+    EXPECT_THAT(shown.out, HasSubstr("blue"));
+    EXPECT_THAT(shown.out, HasSubstr("--set kafka.group_id"));
+    EXPECT_THAT(shown.out, Not(HasSubstr("s3cret-token")));
+}
+
+TEST_F(CliConfigTest, ValidatePrintsTheGuaranteeSheet) {
+    const Finished valid = run_program({"validate", file_});
+    EXPECT_EQ(valid.exit_code, 0) << valid.err;
+    EXPECT_THAT(valid.out, StartsWith(file_ + ": ok\n\nGuarantees\n"));
+    expect_golden("guarantees.txt", valid.out.substr(valid.out.find("Guarantees")));
+}
+
+TEST_F(CliConfigTest, ValidateJsonHoldsTheSheetToo) {
+    const Finished valid = run_program({"validate", "--json", file_});
+    EXPECT_EQ(valid.exit_code, 0);
+    simdjson::dom::parser parser;
+    const simdjson::dom::element document = parser.parse(valid.out);
+    EXPECT_EQ(std::uint64_t(document["errors"]), 0U);
+    EXPECT_EQ(double(document["guarantees"]["ordering"]["enforced_share"]), 1.0);
+    const auto plain = document["guarantees"]["routes"].at(1)["providers"].at(0);
+    EXPECT_EQ(std::string_view(plain["promises"].at(2)["promise"]), "G3 no duplicate");
+    EXPECT_EQ(std::string_view(plain["promises"].at(2)["holds"]), "given_up");
+}
+
+TEST_F(CliConfigTest, ValidateRefusesWith78AndAPlace) {
+    const std::string file = directory_.write("bad.toml", sample_config() + "listn = \"x\"\n");
+    const Finished refused = run_program({"validate", file});
+    EXPECT_EQ(refused.exit_code, 78);
+    EXPECT_EQ(refused.out, "");
+    EXPECT_THAT(refused.err, HasSubstr("bad.toml:24:1: error"));
+    EXPECT_THAT(refused.err, HasSubstr("listen"));
+
+    const Finished json = run_program({"validate", "--json", file});
+    EXPECT_EQ(json.exit_code, 78);
+    simdjson::dom::parser parser;
+    EXPECT_EQ(std::uint64_t(parser.parse(json.out)["errors"]), 1U);
+}
+
+TEST_F(CliConfigTest, ValidateReadsTheFilesUnlessToldNotTo) {
+    std::filesystem::remove(directory_.path() / "keyed.token");
+    EXPECT_EQ(run_program({"validate", file_}).exit_code, 78);
+    EXPECT_EQ(run_program({"validate", "--no-environment", file_}).exit_code, 0);
+}
+
+TEST_F(CliConfigTest, EveryCommandThatReadsTheFileRefusesABadOneWith78) {
+    const std::string file = directory_.write("bad.toml", "schema_version = 2\n");
+    for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+             {"run", "-c", file},
+             {"config", "show", "-c", file},
+             {"topics", "check", "-c", file},
+             {"topics", "create", "-c", file},
+             {"send", "-c", file},
+             {"explain", "-c", file, "user-1"},
+             {"ledger", "stats", "-c", file},
+             {"ledger", "verify", "-c", file}}) {
+        const Finished finished = run_program(command);
+        EXPECT_EQ(finished.exit_code, 78) << command.front();
+        EXPECT_THAT(finished.err, HasSubstr("bad.toml:1:18: error")) << command.front();
+    }
+}
+
+class CliSendTest : public CliConfigTest {
+protected:
+    static std::string event(const std::string& recipient) {
+        return R"({"message_id":"m-1","recipient_id":")" + recipient +
+               R"(","to":{"email":"ann@example.com"},"content":{"subject":"Hi","text":"Hello"}})";
+    }
+};
+
+TEST_F(CliSendTest, ChecksWithoutKafka) {
+    const Finished good = run_program({"send", "--check", "-c", file_},
+                                      event("user-1") + "\n\n" + event("user-2") + "\r\n");
+    EXPECT_EQ(good.exit_code, 0) << good.err;
+    EXPECT_EQ(good.out, "2 events valid, 0 invalid\n");
+}
+
+TEST_F(CliSendTest, NamesTheLinesThatAreWrongAndNoValueOfThem) {
+    const std::string input =
+        event("user-1") + "\n{\"broken\n" + R"({"message_id":"x"})" + "\n" +
+        R"({"recipient_id":"user-1","message_id":"m","to":{"email":"nobody"},)" +
+        R"("content":{"subject":"a","text":"b"}})" + "\n";
+    const Finished bad = run_program({"send", "--check", "-c", file_}, input);
+    EXPECT_EQ(bad.exit_code, 65);
+    EXPECT_THAT(bad.err, HasSubstr("stdin:2: malformed_json: "));
+    EXPECT_THAT(bad.err, HasSubstr("stdin:3: invalid_field: recipient_id must be"));
+    EXPECT_THAT(bad.err, HasSubstr("stdin:4: invalid_field: "));
+    EXPECT_THAT(bad.err, Not(HasSubstr("nobody")));
+    EXPECT_EQ(bad.out, "1 event valid, 3 invalid\n");
+
+    const Finished json = run_program({"send", "--check", "--json", "-c", file_}, input);
+    EXPECT_EQ(json.exit_code, 65);
+    simdjson::dom::parser parser;
+    const simdjson::dom::element document = parser.parse(json.out);
+    EXPECT_EQ(std::uint64_t(document["valid"]), 1U);
+    EXPECT_EQ(std::uint64_t(document["invalid"]), 3U);
+    EXPECT_EQ(std::uint64_t(document["invalid_lines"].at(0)["line"]), 2U);
+    EXPECT_EQ(std::string_view(document["invalid_lines"].at(0)["reason"]), "malformed_json");
+}
+
+TEST_F(CliSendTest, ALongLineIsRefusedInBoundedMemory) {
+    std::string line = event("user-1");
+    line.insert(line.size() - 1, ",\"metadata\":{\"a\":\"" + std::string(2'000'000, 'x') + "\"}");
+    const std::string file =
+        directory_.write("events.ndjson", line + "\n" + event("user-2") + "\n");
+    const Finished finished = run_program({"send", "--check", "-c", file_, file});
+    EXPECT_EQ(finished.exit_code, 65);
+    EXPECT_THAT(finished.err, HasSubstr("events.ndjson:1: too_large: "));
+    EXPECT_EQ(finished.out, "1 event valid, 1 invalid\n");
+}
+
+TEST_F(CliSendTest, AMissingFileIs74) {
+    const Finished finished = run_program({"send", "--check", "-c", file_, "/no/such/file"});
+    EXPECT_EQ(finished.exit_code, 74);
+    EXPECT_THAT(finished.err, HasSubstr("/no/such/file cannot be read: No such file"));
+}
+
+}  // namespace
+}  // namespace postlane::cli
