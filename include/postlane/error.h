@@ -31,7 +31,8 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
 public:
     using tl::expected<T, Error>::expected;
     // What and_then and map give back.
-    Result(tl::expected<T, Error> other) : tl::expected<T, Error>(std::move(other)) {}  // NOLINT(google-explicit-constructor)
+    // NOLINTNEXTLINE(google-explicit-constructor)
+    Result(tl::expected<T, Error> other) : tl::expected<T, Error>(std::move(other)) {}
 };
 
 inline tl::unexpected<Error> fail(ErrorCode code, std::string detail) {

@@ -156,7 +156,8 @@ Result<void> Instance::open() {
     }
     addresses_ = *std::move(addresses);
     if (!addresses_->set_aside().empty()) {
-        log_event(LogLevel::Warning, "store.set_aside", "the address store was damaged; it is kept as {} and read again",
+        log_event(LogLevel::Warning, "store.set_aside",
+                  "the address store was damaged; it is kept as {} and read again",
                   addresses_->set_aside().string());
     }
     auto ends = KafkaEndOffsets::create(config_, address_partitions_, kafka_log());
@@ -404,7 +405,8 @@ void Instance::on_assigned(const std::vector<PartitionId>& partitions) {
     metrics_.rebalanced("assigned");
     owned_count_ = partitions.size();
     flow_.set_share(partitions.size(), static_cast<std::size_t>(partition_count_.load()), clock_.boot_now());
-    log_event(LogLevel::Info, "group.assigned", "{} of {} partitions are ours", partitions.size(), partition_count_.load());
+    log_event(LogLevel::Info, "group.assigned", "{} of {} partitions are ours", partitions.size(),
+              partition_count_.load());
     for (const PartitionId id : partitions) {
         auto owned = make_partition(id);
         const std::lock_guard lock(mutex_);

@@ -283,9 +283,9 @@ AdminResult<LedgerPartitionStats> ListenerSet::count_rows(PartitionId partition)
 }
 
 AdminResult<std::vector<LedgerPartitionVerdict>> ListenerSet::ledger_verify() {
-    return tl::unexpected<AdminError>(AdminError{AdminError::Kind::Unsupported,
-                                                 "a running instance is verified from outside: `postlane ledger verify`",
-                                                 std::nullopt});
+    return tl::unexpected<AdminError>(AdminError{
+        AdminError::Kind::Unsupported,
+        "a running instance is verified from outside: `postlane ledger verify`", std::nullopt});
 }
 
 }  // namespace postlane

@@ -1,7 +1,7 @@
 // Runs one partition: feeds events to step(), performs the effects, and yields a sealed batch for one transaction.
 //
-// Sans-I/O but for reads of the local store: it is told what arrived and what the time is, and never blocks. Owned by the
-// partition's thread for one epoch; a restart makes a new one. The order within a batch:
+// Sans-I/O but for reads of the local store: it is told what arrived and what the time is, and never blocks. Owned by
+// the partition's thread for one epoch; a restart makes a new one. The order within a batch:
 //
 //   on_*()      events are taken in
 //   decide()    suppressions, results, timers, doubts, inputs, attempts, in this order

@@ -173,8 +173,8 @@ Result<void> Partition::first_start() {
         return fail(ErrorCode::Misconfigured,
                     "ledger_missing: the consumer group has committed offsets for partition " + std::to_string(id_) +
                         ", but its ledger is empty: the ledger topic was deleted or truncated. Going on would send "
-                        "everything again. Restore the topic; or, if mail may be repeated or there was none, delete the "
-                        "group's offsets and start anew.");
+                        "everything again. Restore the topic; or, if mail may be repeated or there was none, delete "
+                        "the group's offsets and start anew.");
     }
     const auto& kafka = around_.config.kafka;
     const bool latest = kafka.initial_offset == config::InitialOffset::Latest;

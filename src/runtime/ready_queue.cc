@@ -109,9 +109,9 @@ std::vector<const ReadyItem*> ReadyQueue::candidates(const std::set<std::string>
     std::vector<const ReadyItem*> found;
     std::set<std::string_view> seen;
     while (!routes.empty() && found.size() < limit) {
-        const auto next = std::min_element(routes.begin(), routes.end(), [](const Position& left, const Position& right) {
-            return *left.first < *right.first;
-        });
+        const auto next = std::min_element(
+            routes.begin(), routes.end(),
+            [](const Position& left, const Position& right) { return *left.first < *right.first; });
         const Rank& rank = *next->first;
         const auto slot = slots_.find(rank.recipient);
         if (seen.insert(slot->first).second) {

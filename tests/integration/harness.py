@@ -106,8 +106,8 @@ def to_toml(document):
 def create_topics(bootstrap, topics, partitions, replication=1, changes=None, only=None):
     """The contract's topics. `changes` replaces settings: {"ledger": {"partitions": 2, "config": {…}}}; `only` names
     the ones to create."""
-    ledger = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime", "delete.retention.ms": "604800000",
-              "segment.ms": "86400000", "max.compaction.lag.ms": "86400000"}
+    ledger = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime",
+              "delete.retention.ms": "604800000", "segment.ms": "86400000", "max.compaction.lag.ms": "86400000"}
     keep = {"cleanup.policy": "delete", "retention.ms": "-1"}
     specs = {name: {"partitions": partitions, "config": dict(keep)} for name in topics}
     specs["address_suppressions"]["partitions"] = min(2, partitions)
