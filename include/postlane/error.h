@@ -31,8 +31,7 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
 public:
     using tl::expected<T, Error>::expected;
     // What and_then and map give back.
-    // NOLINTNEXTLINE(google-explicit-constructor)
-    Result(tl::expected<T, Error> other) : tl::expected<T, Error>(std::move(other)) {}
+    Result(tl::expected<T, Error> other) : tl::expected<T, Error>(std::move(other)) {}  // NOLINT
 };
 
 inline tl::unexpected<Error> fail(ErrorCode code, std::string detail) {

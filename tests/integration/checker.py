@@ -151,8 +151,8 @@ def timeline(facts, recipient):
                           " WHERE recipient = ?", (recipient,)):
         what = "replayed" if row[5] else "EXECUTED" if row[4] else "not executed"
         events.append((row[0], f"request    {row[1]} {row[2]} -> {row[3]} {what} {row[6]} key={row[7]}"))
-    for row in db.execute("SELECT coalesce(x.decided_us, x.ts_us), x.type, x.outcome, x.reason, x.in_p, x.in_o, x.attempts"
-                          " FROM outcomes x WHERE x.recipient = ?", (recipient,)):
+    for row in db.execute("SELECT coalesce(x.decided_us, x.ts_us), x.type, x.outcome, x.reason, x.in_p, x.in_o,"
+                          " x.attempts FROM outcomes x WHERE x.recipient = ?", (recipient,)):
         events.append((row[0], f"{row[1] or '?':10} {row[2]}/{row[3]} of {row[4]}@{row[5]} attempts={row[6]}"))
     events.sort(key=lambda event: event[0] or 0)
     lines = [f"{_clock(at)}  {what}" for at, what in events[:MAX_TIMELINE_LINES]]
