@@ -1,10 +1,9 @@
 // What this process knows about the attempts it has submitted.
 //
-// It outlives partitions and their restarts, because only the process can tell its own attempts from those of a dead
-// one: an attempt known here is awaited, an own attempt unknown here was never submitted, and only an
-// attempt of another process is in doubt (protocol section 3, restart_partition).
-// An entry stays until its partition has
-// committed what became of it.
+// It outlives partitions and their restarts, because only the process can tell its own attempts from
+// those of a dead one: an attempt known here is awaited, an own attempt unknown here was never
+// submitted, and only an attempt of another process is in doubt (protocol section 3,
+// restart_partition). An entry stays until its partition has committed what became of it.
 //
 // Thread-safe. I/O threads report, partition threads take.
 #pragma once
