@@ -19,10 +19,7 @@ void reject(Decision& decision, const SendReceived& input) {
 
     OutcomeRecord outcome;
     outcome.outcome = Outcome::DeadLettered;
-    outcome.reason = rejection.reason;
-    if (input.record.key) {
-        outcome.recipient_id = decision.recipient();
-    }
+    outcome.reason = rejection.reason;  // the recipient is the raw key, if that is text: the encoder sees
     outcome.input_offset = input.record.offset;
     outcome.received_at = input.received_at;
     outcome.decided_at = decision.now();
@@ -107,7 +104,8 @@ void admit_step(Decision& decision, const SendReceived& input) {
             dead_letter(decision, input, Reason::StepConflict, "another message id holds this step");
             return;
         case StepPlace::Overflow:
-            dead_letter(decision, input, Reason::HeldOverflow, "too many steps of this sequence wait for a missing one");
+            dead_letter(decision, input, Reason::HeldOverflow,
+                        "too many steps of this sequence wait for a missing one");
             return;
         case StepPlace::Held:
         case StepPlace::Waiting:

@@ -7,7 +7,7 @@ void on(Decision& decision, const SuppressionReceived& input) {
     SuppressionReceipt receipt;
     receipt.input_offset = input.record.offset;
     receipt.decided_at = decision.now();
-    if (!decision.recipient().value().empty()) {
+    if (input.decoded && !decision.recipient().value().empty()) {
         receipt.recipient_id = decision.recipient();
     }
 

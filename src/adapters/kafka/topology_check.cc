@@ -162,13 +162,18 @@ private:
     void record_size(const Rule& rule, const TopicFacts& facts) {
         const auto limit = number_of(facts, "max.message.bytes");
         const std::int64_t wanted = record_bytes_min(config_);
-        if (rule.written && limit && *limit < wanted) {
-            refuse(rule.name,
-                   fmt::format("takes records up to {} bytes, but with "
-                               "dispatch.max_payload_bytes={} it needs {}: lower that, or {}",
-                               *limit, config_.dispatch.max_payload_bytes, wanted,
-                               alter(rule.name, fmt::format("max.message.bytes={}", wanted))));
+        if (!rule.written || !limit || *limit >= wanted) {
+            return;
         }
+        const bool dead_letters = &rule.name == &config_.topics.dead_letters;
+        const std::string text = fmt::format(
+            "takes records up to {} bytes, but with dispatch.max_payload_bytes={} it needs {}{}: lower "
+            "that, or {}",
+            *limit, config_.dispatch.max_payload_bytes, wanted,
+            dead_letters ? " to hold every record whole" : "",
+            alter(rule.name, fmt::format("max.message.bytes={}", wanted)));
+        // A dead letter that does not fit goes without its value and says so.
+        dead_letters ? warn(rule.name, text) : refuse(rule.name, text);
     }
 
     void durability(const Rule& rule, const TopicFacts& facts) {
