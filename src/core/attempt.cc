@@ -85,10 +85,20 @@ void on(Decision& decision, const AttemptDue& input) {
 
 namespace {
 
-// Whether the route names another provider, and nothing forbids it.
-bool can_fall_back(const Decision& decision, const MessageRow& row) {
+// Where the route goes on after the provider that has just refused the message for good; nothing at its end, or while
+// an earlier attempt is in doubt. Not simply the next place: an open circuit may have moved the attempt further on.
+std::optional<std::uint32_t> place_after(const Decision& decision, const MessageRow& row) {
     const config::Route* route = decision.config().find_route(row.route);
-    return route != nullptr && !row.maybe_executed && row.route_position + 1 < route->providers.size();
+    if (route == nullptr || row.maybe_executed) {
+        return std::nullopt;
+    }
+    const auto refused = std::find(route->providers.begin(), route->providers.end(), row.provider);
+    const auto next = refused == route->providers.end() ? std::ptrdiff_t{row.route_position} + 1
+                                                        : refused - route->providers.begin() + 1;
+    if (next >= std::ssize(route->providers)) {
+        return std::nullopt;
+    }
+    return static_cast<std::uint32_t>(next);
 }
 
 void retry(Decision& decision, const MessageId& id, MessageRow row, std::optional<Millis> retry_after) {
@@ -104,8 +114,8 @@ void retry(Decision& decision, const MessageId& id, MessageRow row, std::optiona
 }
 
 void rejected(Decision& decision, const MessageId& id, MessageRow row) {
-    if (can_fall_back(decision, row)) {
-        row.route_position += 1;
+    if (const auto next = place_after(decision, row)) {
+        row.route_position = *next;
         row.intent.reset();
         decision.keep(id, std::move(row), MessageState::Ready, decision.now());
         return;

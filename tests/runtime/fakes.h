@@ -24,9 +24,8 @@ public:
         const auto row = rows.find(std::string(key));
         return row == rows.end() ? std::optional<std::string>() : std::optional(row->second);
     }
-    [[nodiscard]] Result<std::vector<std::pair<std::string, std::string>>> scan(std::string_view begin,
-                                                                                std::string_view end,
-                                                                                std::size_t limit) const override {
+    [[nodiscard]] Result<std::vector<std::pair<std::string, std::string>>> scan(
+        std::string_view begin, std::string_view end, std::size_t limit) const override {
         if (broken) {
             return fail(ErrorCode::Corrupt, "broken on purpose");
         }
@@ -67,10 +66,13 @@ public:
         return row == rows.end() ? std::nullopt : std::optional(row->second);
     }
     [[nodiscard]] BootInstant fresh_since() const noexcept override { return fresh; }
-    [[nodiscard]] const std::atomic<std::uint64_t>& changes(const AddressKey& key) const noexcept override {
+    [[nodiscard]] const std::atomic<std::uint64_t>& changes(
+        const AddressKey& key) const noexcept override {
         return counters.at(std::hash<std::string>{}(key.value()) % counters.size());
     }
-    void bump(const AddressKey& key) { counters.at(std::hash<std::string>{}(key.value()) % counters.size()) += 1; }
+    void bump(const AddressKey& key) {
+        counters.at(std::hash<std::string>{}(key.value()) % counters.size()) += 1;
+    }
 
     std::map<AddressKey, SuppressionRow> rows;
     BootInstant fresh{};

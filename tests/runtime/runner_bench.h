@@ -89,7 +89,8 @@ public:
     void start() {
         runner.reset();
         runner = std::make_unique<PartitionRunner>(
-            RunnerPorts{config, 0, 1, store, addresses, flow, waiter, *registry, dispatcher, metrics, guard, 1'000'000},
+            RunnerPorts{config, 0, 1, store, addresses, flow, waiter, *registry, dispatcher,
+                        metrics, guard, 1'000'000},
             Epoch{++epoch});
         const auto position = runner->ledger().position();
         ASSERT_TRUE(position);
@@ -120,15 +121,18 @@ public:
         record.timestamp = now.broker;
         record.key = recipient;
         record.value = R"({"to":{"email":")" + recipient + R"(@example.com"},"message_id":")" + id +
-                       R"(","content":{"subject":"s","text":"t"})" + (more.empty() ? "" : "," + more) + "}";
+                       R"(","content":{"subject":"s","text":"t"})" +
+                       (more.empty() ? "" : "," + more) + "}";
         std::vector<InputRecord> records;
         records.push_back(std::move(record));
         runner->on_sends(std::move(records), now);
         return next_send - 1;
     }
-    Offset send_step(const std::string& recipient, const std::string& id, Step step, const std::string& more = "") {
+    Offset send_step(const std::string& recipient, const std::string& id, Step step,
+                     const std::string& more = "") {
         return send(recipient, id,
-                    R"("sequence":{"id":"drip","step":)" + std::to_string(step) + "}" + (more.empty() ? "" : "," + more));
+                    R"("sequence":{"id":"drip","step":)" + std::to_string(step) + "}" +
+                        (more.empty() ? "" : "," + more));
     }
 
     void suppress(const std::string& recipient) {
@@ -205,7 +209,8 @@ public:
         registry->finished(request.attempt, 0, std::move(result));
     }
 
-    [[nodiscard]] std::optional<MessageRow> message(const std::string& recipient, const std::string& id) {
+    [[nodiscard]] std::optional<MessageRow> message(const std::string& recipient,
+                                                    const std::string& id) {
         runner->ledger().focus(RecipientId(recipient), now.broker);
         return runner->ledger().message(MessageId(id));
     }
