@@ -112,16 +112,6 @@ Result<void> LedgerAudit::take_record(Offset offset, std::string_view key,
     if (!parsed) {
         return tl::unexpected(parsed.error());
     }
-    if (value && parsed->kind == ledger::Kind::Message) {
-        const auto state = ledger::peek_message_state(*value);
-        if (!state) {
-            return tl::unexpected(state.error());
-        }
-        // Open intents live in the topic alone.
-        if (*state == MessageState::Sending) {
-            return {};
-        }
-    }
     Entry& entry = entries_[hash(key)];
     const std::uint64_t said = value ? hash(*value) : 0;
     if (offset < position_) {

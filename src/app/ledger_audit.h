@@ -22,8 +22,9 @@ namespace postlane {
                                                              const Store& store);
 
 // First the store, then the topic up to an end that was reached later: so the comparison also holds
-// while the partition works, because a value reaches the topic before the store. Holds two hashes
-// for each key. One thread.
+// while the partition works, because a value reaches the topic before the store. Open intents are in
+// the topic alone; the oldest holds the store's position back, so they count as not yet settled.
+// Holds two hashes for each key. One thread.
 class LedgerAudit {
 public:
     explicit LedgerAudit(PartitionId partition) : partition_(partition) {}

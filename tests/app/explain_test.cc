@@ -239,6 +239,7 @@ TEST(LedgerCommand, StatsReadsTheStoresOfAStoppedInstance) {
     const simdjson::dom::element document = parser.parse(stats.out);
     EXPECT_EQ(std::uint64_t(document["partitions"].at(0)["partition"]), 5U);
     EXPECT_EQ(std::uint64_t(document["partitions"].at(0)["messages_ended"]), 1U);
+    EXPECT_GT(std::uint64_t(document["partitions"].at(0)["store_bytes"]), 0U);
 }
 
 }  // namespace

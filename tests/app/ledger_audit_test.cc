@@ -100,6 +100,7 @@ INSTANTIATE_TEST_SUITE_P(
         // Open intents are never in the store.
         AuditRow{"OpenIntent", has_ready, {{1, kReady}, {100, kSending}}, 0, 0, 0},
         AuditRow{"StraightThrough", has_nothing, {{100, kSending}}, 0, 0, 0},
+        AuditRow{"PositionBeyondAnOpenIntent", has_nothing, {{99, kSending}}, 1, 0, 0},
         // The oldest open intent holds the position back, other rows go on.
         AuditRow{"AppliedBeyondThePosition", has_sent, {{1, kReady}, {100, kSending}, {101, kSent}},
                  0, 0, 0},

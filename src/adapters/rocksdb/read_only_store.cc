@@ -4,6 +4,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/options.h>
 
+#include <system_error>
 #include <utility>
 
 namespace postlane {
@@ -24,7 +25,8 @@ tl::unexpected<Error> read_only() {
 
 }  // namespace
 
-ReadOnlyStore::ReadOnlyStore(std::unique_ptr<rocksdb::DB> db) : db_(std::move(db)) {}
+ReadOnlyStore::ReadOnlyStore(std::unique_ptr<rocksdb::DB> db, std::filesystem::path directory)
+    : db_(std::move(db)), directory_(std::move(directory)) {}
 
 ReadOnlyStore::~ReadOnlyStore() = default;
 
@@ -37,7 +39,8 @@ Result<std::unique_ptr<ReadOnlyStore>> ReadOnlyStore::open(const std::filesystem
     if (!status.ok()) {
         return failure(status);
     }
-    return std::unique_ptr<ReadOnlyStore>(new ReadOnlyStore(std::unique_ptr<rocksdb::DB>(db)));
+    return std::unique_ptr<ReadOnlyStore>(
+        new ReadOnlyStore(std::unique_ptr<rocksdb::DB>(db), directory));
 }
 
 Result<std::optional<std::string>> ReadOnlyStore::get(std::string_view key) const {
@@ -78,7 +81,13 @@ Result<void> ReadOnlyStore::wipe() {
 
 std::uint64_t ReadOnlyStore::size_bytes() const {
     std::uint64_t bytes = 0;
-    db_->GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &bytes);
+    std::error_code error;
+    for (std::filesystem::directory_iterator file(directory_, error), end; !error && file != end;
+         file.increment(error)) {
+        std::error_code gone;  // a running instance may have deleted it
+        const std::uintmax_t size = file->is_regular_file(gone) ? file->file_size(gone) : 0;
+        bytes += gone ? 0 : size;
+    }
     return bytes;
 }
 

@@ -32,9 +32,10 @@ public:
     [[nodiscard]] std::uint64_t size_bytes() const override;
 
 private:
-    explicit ReadOnlyStore(std::unique_ptr<rocksdb::DB> db);
+    ReadOnlyStore(std::unique_ptr<rocksdb::DB> db, std::filesystem::path directory);
 
     std::unique_ptr<rocksdb::DB> db_;
+    std::filesystem::path directory_;
 };
 
 }  // namespace postlane
