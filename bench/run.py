@@ -442,13 +442,22 @@ def parse(arguments):
     return options
 
 
+def make_folder(keep):
+    if not keep:
+        return tempfile.mkdtemp(prefix="postlane-bench-")
+    try:
+        os.makedirs(keep)
+    except FileExistsError:
+        raise BenchError(f"{keep} exists: name a new folder") from None
+    return keep
+
+
 def main(arguments=None):
     options = parse(arguments)
-    if options.keep:
-        os.makedirs(options.keep)
-    directory = options.keep or tempfile.mkdtemp(prefix="postlane-bench-")
-    bench, rows = None, []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    bench, rows, directory = None, [], None
     try:
+        directory = make_folder(options.keep)
         bench = Bench(options, directory)
         bench.start()
         for latency_ms in [int(word) for word in options.latencies.split(",")] * options.repeat:
@@ -464,7 +473,7 @@ def main(arguments=None):
     finally:
         if bench is not None:
             bench.end()
-        if not options.keep:
+        if directory and not options.keep:
             shutil.rmtree(directory, ignore_errors=True)
     return 0
 
