@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <utility>
 
 namespace postlane {
 
@@ -21,6 +22,11 @@ public:
         std::unique_lock lock(mutex_);
         changed_.wait_for(lock, at_most, [this] { return rung_; });
         rung_ = false;
+    }
+    // Whether it was rung since the last wait or take. Never blocks.
+    [[nodiscard]] bool take() {
+        const std::lock_guard lock(mutex_);
+        return std::exchange(rung_, false);
     }
 
 private:

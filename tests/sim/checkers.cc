@@ -1,0 +1,348 @@
+#include "sim/checkers.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+
+#include "codec/ledger_codec.h"
+
+namespace postlane::sim {
+namespace {
+
+// Which table row a record came from, by its header.
+std::optional<std::size_t> spec_of(const std::vector<Header>& headers) {
+    for (const Header& header : headers) {
+        if (header.name == kSpecHeader && header.value) {
+            return std::stoul(*header.value);
+        }
+    }
+    return std::nullopt;
+}
+
+std::string header(const LogRecord& record, std::string_view name) {
+    for (const Header& candidate : record.headers) {
+        if (candidate.name == name) {
+            return candidate.value.value_or("");
+        }
+    }
+    return "";
+}
+
+}  // namespace
+
+Checkers::Checkers(World& world) : world_(world) {}
+
+std::string Checkers::logical_id(std::size_t spec) const {
+    const SendSpec& send = world_.traffic().sends().at(spec);
+    return send.recipient + " " + send.message_id;
+}
+
+std::optional<std::size_t> Checkers::spec_of_tag(const std::string& tag) const {
+    if (tag.size() < 2 || tag.front() != 'T') {
+        return std::nullopt;
+    }
+    return std::stoul(tag.substr(1));
+}
+
+void Checkers::read_outcomes() {
+    simdjson::dom::parser parser;
+    const Broker& broker = world_.env().broker;
+    for (PartitionId partition = 0; partition < world_.options().partitions; ++partition) {
+        for (const LogRecord& record : broker.log(Topic::Outcomes, partition)) {
+            const auto visible = broker.visible_since(record);
+            if (!visible) {
+                continue;
+            }
+            const simdjson::dom::element json = parser.parse(*record.value);
+            const Offset input = json["input"]["offset"].get_int64();
+            const std::string_view type = json["type"].get_string();
+            if (type != "outcome") {
+                receipts_.push_back({partition, input});
+                continue;
+            }
+            Seen seen;
+            seen.partition = partition;
+            seen.input = input;
+            seen.outcome = *outcome_from(json["outcome"].get_string());
+            std::string_view reason;
+            if (json["reason"].get(reason) == simdjson::SUCCESS) {
+                seen.reason = *reason_from(reason);
+            }
+            seen.visible = *visible;
+            const auto& inputs = broker.log(Topic::Sends, partition);
+            const std::size_t at = broker.position_of(Topic::Sends, partition, input);
+            if (at >= inputs.size() || inputs[at].offset != input) {
+                violated(fmt::format("G4: an outcome names input p{}@{}, which does not exist", partition, input));
+                continue;
+            }
+            seen.spec = *spec_of(inputs[at].headers);
+            outcomes_.push_back(seen);
+        }
+    }
+    for (const Seen& seen : outcomes_) {
+        by_logical_[logical_id(seen.spec)].push_back(&seen);
+    }
+}
+
+void Checkers::check_one_outcome_per_input(bool ended) {
+    std::map<std::pair<PartitionId, Offset>, int> count;
+    for (const Seen& seen : outcomes_) {
+        count[{seen.partition, seen.input}] += 1;
+    }
+    const Broker& broker = world_.env().broker;
+    for (PartitionId partition = 0; partition < world_.options().partitions; ++partition) {
+        for (const LogRecord& record : broker.log(Topic::Sends, partition)) {
+            const auto found = count.find({partition, record.offset});
+            const int times = found == count.end() ? 0 : found->second;
+            if (times > 1 || (ended && times == 0)) {
+                violated(fmt::format("G4: input p{}@{} (T{}) has {} outcomes", partition, record.offset,
+                                     spec_of(record.headers).value_or(0), times));
+            }
+        }
+    }
+}
+
+void Checkers::check_receipts(bool ended) {
+    std::map<std::pair<PartitionId, Offset>, int> count;
+    for (const Receipt& receipt : receipts_) {
+        count[{receipt.partition, receipt.input}] += 1;
+    }
+    const Broker& broker = world_.env().broker;
+    for (PartitionId partition = 0; partition < world_.options().partitions; ++partition) {
+        for (const LogRecord& record : broker.log(Topic::Suppressions, partition)) {
+            const int times = count[{partition, record.offset}];
+            const bool real = broker.is_data(record);
+            if (times > 1 || (times == 1 && !real) || (ended && real && times == 0)) {
+                violated(fmt::format("G4: suppression p{}@{} has {} receipts", partition, record.offset, times));
+            }
+        }
+    }
+}
+
+void Checkers::check_dead_letters() {
+    std::map<std::pair<PartitionId, Offset>, int> balance;
+    for (const Seen& seen : outcomes_) {
+        balance[{seen.partition, seen.input}] += seen.outcome == Outcome::DeadLettered ? 1 : 0;
+    }
+    const Broker& broker = world_.env().broker;
+    for (PartitionId partition = 0; partition < world_.options().partitions; ++partition) {
+        for (const LogRecord& record : broker.log(Topic::DeadLetters, partition)) {
+            if (broker.is_data(record) && header(record, "__connect.errors.topic") == "sends") {
+                balance[{partition, std::stol(header(record, "__connect.errors.offset"))}] -= 1;
+            }
+        }
+    }
+    for (const auto& [input, difference] : balance) {
+        if (difference != 0) {
+            violated(fmt::format("G4: input p{}@{}: dead letters and dead_lettered outcomes differ by {}", input.first,
+                                 input.second, difference));
+        }
+    }
+}
+
+void Checkers::check_executed_once() {
+    std::map<std::string, int> by_key;
+    for (const Execution& execution : world_.esp().executions()) {
+        const auto spec = spec_of_tag(execution.tag);
+        if (!spec || world_.traffic().sends().at(*spec).poison) {
+            violated(fmt::format("a record that is no message was executed: {}", execution.tag));
+            continue;
+        }
+        executed_[logical_id(*spec)].push_back(&execution);
+        if (++by_key[fmt::format("{} {}", execution.provider, execution.key)] == 2) {
+            violated(fmt::format("G3: key {} executed twice ({})", execution.key, execution.tag));
+        }
+    }
+    for (const auto& [id, executions] : executed_) {
+        if (executions.size() > 1) {
+            violated(fmt::format("G3: {} ({}) executed {} times, by {} and {}", id, executions.front()->tag,
+                                 executions.size(), executions[0]->instance, executions[1]->instance));
+        }
+    }
+}
+
+void Checkers::check_agreement(bool ended) {
+    for (const Seen& seen : outcomes_) {
+        const auto found = executed_.find(logical_id(seen.spec));
+        const bool executed = found != executed_.end() && std::any_of(
+            found->second.begin(), found->second.end(),
+            [&](const Execution* execution) { return spec_of_tag(execution->tag) == seen.spec; });
+        if (seen.outcome == Outcome::Sent && !executed) {
+            violated(fmt::format("outcome sent for T{}, and nobody executed it", seen.spec));
+        }
+    }
+    if (!ended) {
+        return;
+    }
+    for (const auto& [id, executions] : executed_) {
+        const auto& seen = by_logical_[id];
+        const bool said = std::any_of(seen.begin(), seen.end(), [](const Seen* one) {
+            return one->outcome == Outcome::Sent || one->outcome == Outcome::Ambiguous;
+        });
+        if (!said) {
+            violated(fmt::format("{} ({}) was executed, and no outcome says so", id, executions.front()->tag));
+        }
+    }
+}
+
+// `steps`: one specification for each logical message of the sequence, by step.
+void Checkers::check_order_of(const std::vector<std::size_t>& steps, bool strict) {
+    const auto& sends = world_.traffic().sends();
+    for (const std::size_t later : steps) {
+        const auto found = executed_.find(logical_id(later));
+        if (found == executed_.end()) {
+            continue;
+        }
+        const Execution& went = *found->second.front();
+        for (const std::size_t earlier : steps) {
+            if (sends[earlier].sequence->step >= sends[later].sequence->step) {
+                continue;
+            }
+            bool ended_before = false;
+            bool ambiguous = false;
+            for (const Seen* seen : by_logical_[logical_id(earlier)]) {
+                if (seen->outcome == Outcome::Duplicate || seen->outcome == Outcome::DeadLettered) {
+                    continue;
+                }
+                ended_before = ended_before || seen->visible <= went.handed_over;
+                ambiguous = ambiguous || seen->outcome == Outcome::Ambiguous;
+                if (seen->visible > went.handed_over) {
+                    violated(fmt::format("G1: {} handed over before T{} had ended", went.tag, earlier));
+                }
+            }
+            if (strict && !ended_before) {
+                violated(fmt::format("G1: {} handed over, and step {} before it has not ended", went.tag,
+                                     sends[earlier].sequence->step));
+            }
+            const auto before = executed_.find(logical_id(earlier));
+            if (before != executed_.end() && !ambiguous && before->second.front()->executed > went.handed_over) {
+                violated(fmt::format("G1: {} handed over before T{} was accepted", went.tag, earlier));
+            }
+        }
+    }
+}
+
+void Checkers::check_order() {
+    const auto& ordering = world_.config().ordering;
+    const bool strict =
+        ordering.on_gap != config::OnGap::Skip && ordering.first_step == config::FirstStep::One;
+    std::map<std::string, std::map<std::string, std::size_t>> sequences;
+    const auto& sends = world_.traffic().sends();
+    for (std::size_t spec = 0; spec < sends.size(); ++spec) {
+        if (sends[spec].sequence) {
+            sequences[sends[spec].recipient + " " + sends[spec].sequence->id].emplace(logical_id(spec), spec);
+        }
+    }
+    for (const auto& [name, logical] : sequences) {
+        std::vector<std::size_t> steps;
+        for (const auto& [id, spec] : logical) {
+            steps.push_back(spec);
+        }
+        check_order_of(steps, strict);
+    }
+}
+
+void Checkers::check_spacing_and_times() {
+    // Broker time is known to the millisecond.
+    constexpr Time kRounding = 3 * kMillisecond;
+    const auto& sends = world_.traffic().sends();
+    const Time spacing = world_.config().ordering.min_spacing.count() * kMillisecond;
+    std::map<std::string, std::vector<const Execution*>> sequences;
+    for (const Execution& execution : world_.esp().executions()) {
+        const auto spec = spec_of_tag(execution.tag);
+        if (!spec) {
+            continue;
+        }
+        const SendSpec& send = sends.at(*spec);
+        if (send.send_at && execution.handed_over + kRounding < *send.send_at) {
+            violated(fmt::format("{} handed over {} ms before its send_at", execution.tag,
+                                 (*send.send_at - execution.handed_over) / kMillisecond));
+        }
+        if (send.sequence) {
+            sequences[send.recipient + " " + send.sequence->id].push_back(&execution);
+        }
+    }
+    for (const auto& [name, executions] : sequences) {
+        for (std::size_t at = 1; at < executions.size(); ++at) {
+            const Time passed = executions[at]->handed_over - executions[at - 1]->executed;
+            if (passed >= 0 && passed + kRounding < spacing && !executions[at - 1]->maybe_late) {
+                violated(fmt::format("G1: {} handed over {} ms after {}, spacing is {} ms", executions[at]->tag,
+                                     passed / kMillisecond, executions[at - 1]->tag, spacing / kMillisecond));
+            }
+        }
+    }
+}
+
+void Checkers::check_one_in_flight() {
+    std::map<std::string, std::vector<const Esp::Request*>> by_recipient;
+    for (const Esp::Request& request : world_.esp().requests()) {
+        if (const auto spec = spec_of_tag(request.tag)) {
+            by_recipient[world_.traffic().sends().at(*spec).recipient].push_back(&request);
+        }
+    }
+    for (auto& [recipient, requests] : by_recipient) {
+        std::sort(requests.begin(), requests.end(),
+                  [](const auto* left, const auto* right) { return left->handed_over < right->handed_over; });
+        for (std::size_t at = 1; at < requests.size(); ++at) {
+            if (requests[at]->handed_over < requests[at - 1]->ended) {
+                violated(fmt::format("G1: two requests of {} in flight: {} and {}", recipient, requests[at - 1]->tag,
+                                     requests[at]->tag));
+            }
+        }
+    }
+}
+
+void Checkers::check_stores() {
+    const Broker& broker = world_.env().broker;
+    for (PartitionId partition = 0; partition < world_.options().partitions; ++partition) {
+        Instance* owner = world_.owner(partition);
+        if (owner == nullptr) {
+            continue;
+        }
+        std::map<std::string, std::string> rebuilt;
+        for (const LogRecord& record : broker.log(Topic::Ledger, partition)) {
+            if (!broker.is_data(record)) {
+                continue;
+            }
+            if (record.value) {
+                rebuilt[*record.key] = *record.value;
+            } else {
+                rebuilt.erase(*record.key);
+            }
+        }
+        const auto& rows = owner->machine().disks[partition].rows;
+        const std::map<std::string, std::string> stored(rows.lower_bound(ledger::ledger_keys_begin()),
+                                                        rows.lower_bound(ledger::ledger_keys_end()));
+        if (stored != rebuilt) {
+            violated(fmt::format("the store of partition {} ({} rows) is not what its ledger says ({} rows)", partition,
+                                 stored.size(), rebuilt.size()));
+        }
+    }
+}
+
+std::vector<std::string> Checkers::violations(bool ended) {
+    read_outcomes();
+    check_one_outcome_per_input(ended);
+    check_receipts(ended);
+    check_dead_letters();
+    check_executed_once();
+    check_agreement(ended);
+    check_order();
+    check_spacing_and_times();
+    check_one_in_flight();
+    check_suppressions();
+    if (ended) {
+        check_stores();
+    }
+    return violations_;
+}
+
+std::string report(World& world, bool ended) {
+    std::string text;
+    for (const std::string& violation : Checkers(world).violations(ended)) {
+        text += violation + "\n";
+    }
+    return text;
+}
+
+}  // namespace postlane::sim

@@ -1,0 +1,210 @@
+#include "sim/log_port.h"
+
+#include <algorithm>
+
+#include "codec/ledger_codec.h"
+
+namespace postlane::sim {
+namespace {
+
+constexpr Time kTransactionTimeout = 15 * kSecond;
+constexpr Time kCommitTimeout = 20 * kSecond;
+// A log that deletes keeps this much under the mutant LedgerDeletes.
+constexpr Time kDeletedAfter = 5 * kSecond;
+
+}  // namespace
+
+SimLedgerLog::SimLedgerLog(Env& env, std::shared_ptr<Process> process, Machine& machine, PartitionId partition)
+    : env_(env),
+      process_(std::move(process)),
+      machine_(machine),
+      partition_(partition),
+      transactional_id_("postlane.ledger." + std::to_string(partition)) {}
+
+SimLedgerLog::~SimLedgerLog() = default;
+
+Result<void> SimLedgerLog::question(const char* what) {
+    env_.scheduler.sleep(env_.latency());
+    env_.crash_point(process_, what);
+    if (env_.dice(env_.faults.log_unavailable)) {
+        return fail(ErrorCode::Unavailable, std::string("no answer: ") + what);
+    }
+    return {};
+}
+
+bool SimLedgerLog::fenced() const {
+    return env_.mutant != Mutant::NoFence && !env_.broker.is_current(transactional_id_, epoch_);
+}
+
+tl::unexpected<Error> SimLedgerLog::finish(ErrorCode code, const char* why) {
+    finished_ = true;
+    env_.trace(env_.scheduler, "{} p{} commit: {}", process_->name(), partition_, why);
+    return fail(code, why);
+}
+
+Result<void> SimLedgerLog::fence() {
+    if (env_.mutant == Mutant::RestoreBeforeFence) {
+        end_before_fence_ = env_.broker.end_offset(Topic::Ledger, partition_);
+        env_.scheduler.sleep(300 * kMillisecond);
+    }
+    if (auto asked = question("fence"); !asked) {
+        return asked;
+    }
+    if (env_.mutant == Mutant::NoFence) {
+        epoch_ = 0;
+        return {};
+    }
+    epoch_ = env_.broker.init_producer(transactional_id_);
+    env_.trace(env_.scheduler, "{} p{} fenced, epoch {}", process_->name(), partition_, epoch_);
+    env_.scheduler.sleep(env_.latency());
+    env_.crash_point(process_, "fenced");
+    return {};
+}
+
+Result<LedgerLog::Range> SimLedgerLog::range() {
+    if (auto asked = question("range"); !asked) {
+        return tl::unexpected<Error>(asked.error());
+    }
+    const Offset end = env_.broker.end_offset(Topic::Ledger, partition_);
+    return Range{env_.broker.start_offset(Topic::Ledger, partition_), end_before_fence_.value_or(end)};
+}
+
+Result<void> SimLedgerLog::replay(Offset from, Offset end, const std::function<bool(const Record&)>& each) {
+    if (auto asked = question("replay"); !asked) {
+        return asked;
+    }
+    const auto& log = env_.broker.log(Topic::Ledger, partition_);
+    for (std::size_t at = env_.broker.position_of(Topic::Ledger, partition_, from); at < log.size(); ++at) {
+        const LogRecord& record = log[at];
+        if (record.offset >= end) {
+            break;
+        }
+        const bool shown = env_.mutant == Mutant::ReadsUncommitted ? record.kind == LogRecord::Kind::Data
+                                                                   : env_.broker.is_data(record);
+        const bool deleted = env_.mutant == Mutant::LedgerDeletes && record.key != ledger::genesis_key() &&
+                             record.key != ledger::offsets_key() && record.appended_at + kDeletedAfter < env_.now();
+        if (!shown || deleted) {
+            continue;
+        }
+        Record seen;
+        seen.offset = record.offset;
+        seen.timestamp = record.timestamp;
+        seen.key = *record.key;
+        if (record.value) {
+            seen.value = *record.value;
+        }
+        if (!each(seen)) {
+            return fail(ErrorCode::Corrupt, "stopped by the reader");
+        }
+    }
+    return {};
+}
+
+Result<bool> SimLedgerLog::group_offset_exists() {
+    if (auto asked = question("group_offset_exists"); !asked) {
+        return tl::unexpected<Error>(asked.error());
+    }
+    return env_.broker.group_offsets.contains(partition_);
+}
+
+CommitReceipt SimLedgerLog::produce(const Transaction& transaction, TransactionId id) {
+    CommitReceipt receipt;
+    receipt.ledger_next = ledger_next_;
+    for (const OutRecord& out : transaction.records) {
+        LogRecord record;
+        record.transaction = id;
+        record.key = out.key;
+        record.value = out.value;
+        record.headers = out.headers;
+        record.timestamp = out.timestamp.value_or(Instant{});
+        const Offset offset = env_.broker.append(topic_of(out.destination), out.partition, std::move(record));
+        if (out.destination == Destination::Ledger) {
+            receipt.ledger_offsets.push_back(offset);
+            receipt.ledger_next = std::max(receipt.ledger_next, offset + 1);
+            receipt.broker_time = env_.broker.time();
+        }
+    }
+    return receipt;
+}
+
+Result<CommitReceipt> SimLedgerLog::commit(const Transaction& transaction) {
+    if (finished_) {
+        return fail(ErrorCode::Unavailable, "this producer is finished");
+    }
+    env_.scheduler.sleep(env_.latency());
+    env_.crash_point(process_, "before the transaction");
+    if (fenced()) {
+        env_.sometimes("commit_fenced");
+        return finish(ErrorCode::Fenced, "fenced before the transaction");
+    }
+    const TransactionId id = env_.broker.begin(transactional_id_, kTransactionTimeout);
+    const CommitReceipt receipt = produce(transaction, id);
+    if (env_.mutant == Mutant::StoreBeforeCommit) {
+        write_store_early(transaction, receipt.ledger_next);
+    }
+    env_.crash_point(process_, "records produced, commit not asked for");
+    if (env_.dice(env_.faults.commit_aborted)) {
+        env_.broker.end(id, false);
+        env_.sometimes("commit_aborted");
+        return finish(ErrorCode::Unavailable, "aborted");
+    }
+    env_.scheduler.sleep(env_.latency());
+    if (fenced() || env_.broker.state_of(id) != TransactionState::Open) {
+        env_.sometimes("commit_fenced");
+        return finish(ErrorCode::Fenced, "fenced during the transaction");
+    }
+    if (env_.dice(env_.faults.commit_unknown)) {
+        return end_unknown(id);
+    }
+    env_.broker.end(id, true);
+    env_.crash_point(process_, "committed, answer on its way");
+    env_.scheduler.sleep(env_.latency());
+    env_.crash_point(process_, "commit known");
+    ledger_next_ = receipt.ledger_next;
+    env_.trace(env_.scheduler, "{} p{} committed {} records to {}", process_->name(), partition_,
+               transaction.records.size(), receipt.ledger_next);
+    return receipt;
+}
+
+// The answer never comes. The broker committed, or will, or never heard of it.
+Result<CommitReceipt> SimLedgerLog::end_unknown(TransactionId id) {
+    switch (env_.random.below(3)) {
+        case 0:
+            env_.broker.end(id, true);
+            env_.sometimes("commit_unknown_but_committed");
+            break;
+        case 1: {
+            env_.sometimes("commit_unknown_and_late");
+            const Time when = env_.now() + env_.random.between(0, 2 * kSecond);
+            env_.scheduler.at(when, [this_env = &env_, id, transactional_id = transactional_id_, epoch = epoch_] {
+                if (this_env->broker.is_current(transactional_id, epoch)) {
+                    this_env->broker.end(id, true);
+                }
+            });
+            break;
+        }
+        default:
+            env_.sometimes("commit_unknown_and_lost");
+            break;
+    }
+    const auto longest = static_cast<double>(kCommitTimeout);
+    env_.scheduler.sleep(static_cast<Time>(env_.random.log_uniform(1'000, longest)));
+    return finish(ErrorCode::OutcomeUnknown, "nobody knows whether it is committed");
+}
+
+// The mutant: what a naive implementation does, which writes its database first.
+void SimLedgerLog::write_store_early(const Transaction& transaction, Offset next) {
+    DiskStore& disk = machine_.disks[partition_];
+    for (const OutRecord& out : transaction.records) {
+        if (out.destination == Destination::Ledger && out.value) {
+            disk.rows[*out.key] = *out.value;
+        }
+    }
+    if (const auto position = disk.rows.find(ledger::position_key()); position != disk.rows.end()) {
+        auto row = ledger::decode_position(position->second);
+        row->ledger_next = next;
+        position->second = ledger::encode(*row);
+    }
+}
+
+}  // namespace postlane::sim

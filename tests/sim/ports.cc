@@ -1,0 +1,198 @@
+#include "sim/ports.h"
+
+#include <algorithm>
+
+namespace postlane::sim {
+namespace {
+
+constexpr Time kOldAnswer = 3 * kSecond;
+constexpr std::size_t kUnsyncedMax = 64;
+
+}  // namespace
+
+SimInputStream::SimInputStream(Env& env, std::shared_ptr<Process> process, Topic topic, PartitionId partition)
+    : env_(env),
+      process_(std::move(process)),
+      topic_(topic),
+      partition_(partition),
+      delay_(env.dice(env.faults.input_delays)
+                 ? static_cast<Time>(env.random.log_uniform(10'000, 3'000'000))
+                 : env.random.between(500, 30'000)) {}
+
+Result<void> SimInputStream::start(Offset from) {
+    if (env_.dice(env_.faults.input_unavailable)) {
+        return fail(ErrorCode::Unavailable, "the input cannot be opened");
+    }
+    next_ = env_.mutant == Mutant::AcksInputsEarly ? std::max(from, furthest_) : from;
+    started_ = true;
+    end_seen_.reset();
+    return {};
+}
+
+Result<Offset> SimInputStream::resolve(Offset which) {
+    if (env_.dice(env_.faults.input_unavailable)) {
+        return fail(ErrorCode::Unavailable, "offsets cannot be asked");
+    }
+    return which == kEnd ? env_.broker.end_offset(topic_, partition_) : env_.broker.start_offset(topic_, partition_);
+}
+
+Result<void> SimInputStream::poll(std::vector<InputRecord>& out, std::size_t max) {
+    if (!started_) {
+        return {};
+    }
+    if (next_ < env_.broker.start_offset(topic_, partition_)) {
+        return fail(ErrorCode::Misconfigured, "records were deleted before they were read");
+    }
+    const auto& log = env_.broker.log(topic_, partition_);
+    const Offset stable = env_.broker.last_stable_offset(topic_, partition_);
+    std::size_t at = env_.broker.position_of(topic_, partition_, next_);
+    std::size_t taken = 0;
+    for (; at < log.size() && taken < max; ++at) {
+        const LogRecord& record = log[at];
+        if (record.offset >= stable || record.appended_at + delay_ > env_.now()) {
+            break;
+        }
+        next_ = record.offset + 1;
+        if (!env_.broker.is_data(record)) {
+            continue;
+        }
+        taken += 1;
+        out.push_back(InputRecord{record.offset, record.timestamp, record.key, record.value, record.headers});
+    }
+    furthest_ = std::max(furthest_, next_);
+    if (taken < max) {
+        end_seen_ = env_.mutant == Mutant::EndSeenAtHighWatermark ? env_.broker.end_offset(topic_, partition_) : next_;
+        if (stable < env_.broker.end_offset(topic_, partition_)) {
+            env_.sometimes("input_held_at_stable_offset");
+        }
+    }
+    return {};
+}
+
+std::optional<Offset> SimInputStream::end_seen() const { return end_seen_; }
+
+std::optional<Offset> SimInputStream::high_watermark() const { return env_.broker.end_offset(topic_, partition_); }
+
+Offset SimEndOffsets::end_of(Topic topic, PartitionId partition) const {
+    if (env_.mutant == Mutant::EndOffsetsStable) {
+        return env_.broker.last_stable_offset(topic, partition);
+    }
+    Offset end = env_.broker.end_offset(topic, partition);
+    if (env_.mutant == Mutant::EndOffsetsOld) {
+        const auto& log = env_.broker.log(topic, partition);
+        while (!log.empty() && end > 0 && log[static_cast<std::size_t>(end - 1)].appended_at + kOldAnswer > env_.now()) {
+            end -= 1;
+        }
+    }
+    return end;
+}
+
+Result<EndOffsets::Answer> SimEndOffsets::ask(const std::vector<PartitionId>& suppressions) {
+    env_.scheduler.sleep(env_.latency() / 2);
+    if (env_.dice(env_.faults.ends_unavailable)) {
+        env_.scheduler.sleep(env_.random.between(0, 2 * kSecond));
+        env_.sometimes("end_offsets_unavailable");
+        return fail(ErrorCode::Unavailable, "end offsets: no answer");
+    }
+    Answer answer;
+    for (const PartitionId partition : suppressions) {
+        answer.suppressions[partition] = end_of(Topic::Suppressions, partition);
+    }
+    for (PartitionId partition = 0; partition < env_.broker.partitions(Topic::AddressSuppressions); ++partition) {
+        answer.address_suppressions[partition] = end_of(Topic::AddressSuppressions, partition);
+    }
+    env_.scheduler.sleep(env_.latency() / 2);
+    return answer;
+}
+
+SimStore::SimStore(Env& env, std::shared_ptr<Process> process, Machine& machine, PartitionId partition)
+    : env_(env),
+      process_(std::move(process)),
+      machine_(machine),
+      partition_(partition),
+      disk_(machine.disks[partition]) {
+    disk_.in_use = true;
+}
+
+SimStore::~SimStore() { disk_.in_use = false; }
+
+bool SimStore::damaged() const {
+    if (!env_.dice(env_.faults.store_corrupt)) {
+        return false;
+    }
+    env_.sometimes("store_corrupt");
+    env_.trace(env_.scheduler, "{} p{} store is corrupt", process_->name(), partition_);
+    return true;
+}
+
+Result<std::optional<std::string>> SimStore::get(std::string_view key) const {
+    if (damaged()) {
+        return fail(ErrorCode::Corrupt, "checksum mismatch");
+    }
+    const auto row = disk_.rows.find(std::string(key));
+    return row == disk_.rows.end() ? std::optional<std::string>() : std::optional(row->second);
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> SimStore::scan(std::string_view begin, std::string_view end,
+                                                                        std::size_t limit) const {
+    if (damaged()) {
+        return fail(ErrorCode::Corrupt, "checksum mismatch");
+    }
+    std::vector<std::pair<std::string, std::string>> found;
+    for (auto row = disk_.rows.lower_bound(std::string(begin));
+         row != disk_.rows.end() && row->first < end && found.size() < limit; ++row) {
+        found.emplace_back(row->first, row->second);
+    }
+    return found;
+}
+
+Result<void> SimStore::write(const StoreBatch& batch) {
+    env_.crash_point(process_, "before the store's write");
+    if (env_.now() < machine_.disk_full_until) {
+        env_.sometimes("disk_full");
+        return fail(ErrorCode::Unavailable, "no space left on device");
+    }
+    if (env_.dice(env_.faults.store_full)) {
+        machine_.disk_full_until = env_.now() + env_.random.between(0, 3 * kSecond);
+        env_.trace(env_.scheduler, "{} p{} disk full", process_->name(), partition_);
+        return fail(ErrorCode::Unavailable, "no space left on device");
+    }
+    DiskStore::Undo undo;
+    for (const StoreBatch::Operation& operation : batch.operations) {
+        const auto row = disk_.rows.find(operation.key);
+        const bool there = row != disk_.rows.end();
+        undo.before.emplace_back(operation.key, there ? std::optional(row->second) : std::nullopt);
+        if (operation.value) {
+            disk_.rows[operation.key] = *operation.value;
+        } else if (there) {
+            disk_.rows.erase(row);
+        }
+    }
+    disk_.unsynced.push_back(std::move(undo));
+    if (disk_.unsynced.size() > kUnsyncedMax) {
+        disk_.unsynced.erase(disk_.unsynced.begin(), disk_.unsynced.begin() + kUnsyncedMax / 2);
+    }
+    if (env_.faults.old_copies > 0 && env_.random.chance(0.02)) {
+        disk_.older_copy = disk_.rows;
+    }
+    env_.crash_point(process_, "after the store's write, before the hand-over");
+    return {};
+}
+
+Result<void> SimStore::wipe() {
+    disk_.rows.clear();
+    disk_.unsynced.clear();
+    env_.trace(env_.scheduler, "{} p{} store wiped", process_->name(), partition_);
+    env_.sometimes("store_wiped");
+    return {};
+}
+
+BootInstant SimClock::boot_now() const {
+    return BootInstant{BootClock::duration{env_.now() + machine_.boot_offset}};
+}
+
+void SimMetrics::outcome(Outcome outcome, Reason reason) {
+    env_.probes[std::string(to_string(outcome)) + "/" + std::string(to_string(reason))] += 1;
+}
+
+}  // namespace postlane::sim

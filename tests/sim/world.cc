@@ -1,0 +1,322 @@
+#include "sim/world.h"
+
+#include <algorithm>
+
+namespace postlane::sim {
+namespace {
+
+constexpr Time kTick = 100 * kMillisecond;
+constexpr int kExitConfig = 78;
+
+}  // namespace
+
+World::World(const Options& options)
+    : options_(options),
+      env_(options.seed, options.partitions, options.address_partitions, options.print_trace),
+      esp_(env_, options_.config),
+      traffic_(env_, options_.config),
+      group_(env_, options.partitions, options.session_timeout) {
+    env_.faults = options.faults;
+    env_.mutant = options.mutant;
+    slots_.resize(static_cast<std::size_t>(options.instances));
+    int number = 0;
+    for (Slot& slot : slots_) {
+        slot.machine = std::make_unique<Machine>();
+        slot.machine->number = number++;
+        slot.machine->boot_offset = env_.random.between(kSecond, 100'000 * kSecond);
+        if (env_.dice(env_.faults.clock_jumps)) {
+            slot.machine->wall_skew = Millis{env_.random.between(-600'000, 600'000)};
+        }
+    }
+    env_.kill = [this](const std::shared_ptr<Process>& process) {
+        for (Slot& slot : slots_) {
+            if (slot.instance && slot.instance->process() == process) {
+                bury(slot, env_.random.between(0, 3 * kSecond));
+            }
+        }
+    };
+    env_.broker.on_change = [this](Topic topic, PartitionId partition) {
+        for (Slot& slot : slots_) {
+            if (slot.instance && slot.instance->process()->alive()) {
+                slot.instance->input_changed(topic, partition);
+            }
+        }
+    };
+    if (options_.random_traffic) {
+        traffic_.offer(options_.traffic);
+    }
+    for (int each = 0; each < options.instances; ++each) {
+        env_.scheduler.at(env_.random.between(0, kSecond), [this, each] { start(each); });
+    }
+    env_.scheduler.at(kTick, [this] { tick(); });
+}
+
+World::~World() {
+    ending_ = true;
+    env_.faults = Faults{};
+    for (Slot& slot : slots_) {
+        if (slot.instance) {
+            bury(slot, kForever);
+        }
+    }
+    while (std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.instance != nullptr; }) &&
+           env_.scheduler.step(env_.now())) {
+    }
+}
+
+void World::start(int number) {
+    Slot& slot = slots_.at(static_cast<std::size_t>(number));
+    if (slot.instance || ending_) {
+        return;
+    }
+    tamper_with_disks(slot);
+    const std::string name = fmt::format("{}{}", static_cast<char>('A' + number), ++slot.incarnation);
+    slot.leaving = false;
+    slot.instance = std::make_unique<Instance>(
+        env_, esp_, options_.config, *slot.machine, name,
+        [this, &slot](int code, const std::string& why) { exited(slot, code, why); });
+    group_.join(slot.instance.get());
+}
+
+// Whatever may have happened to a disk while nobody used it.
+void World::tamper_with_disks(Slot& slot) {
+    for (auto& [partition, disk] : slot.machine->disks) {
+        if (env_.dice(env_.faults.wipes)) {
+            disk.rows.clear();
+            env_.sometimes("started_without_store");
+        } else if (!disk.older_copy.empty() && env_.dice(env_.faults.old_copies)) {
+            disk.rows = disk.older_copy;
+            env_.sometimes("started_with_older_store");
+        }
+        disk.unsynced.clear();
+    }
+}
+
+void World::bury(Slot& slot, Time down_for) {
+    Instance* instance = slot.instance.get();
+    if (instance == nullptr || !instance->process()->alive()) {
+        return;
+    }
+    env_.trace(env_.scheduler, "{} is gone", instance->process()->name());
+    group_.died(instance);
+    slot.down_for = down_for;
+    env_.scheduler.kill(instance->process(), [this, &slot] {
+        slot.instance.reset();
+        const int number = slot.machine->number;
+        if (!ending_ && (options_.restart_the_dead || healed_)) {
+            env_.scheduler.at(env_.now() + slot.down_for, [this, number] { start(number); });
+        }
+    });
+}
+
+void World::kill(int number, Time down_for) {
+    env_.trace(env_.scheduler, "kill -9 {}", number);
+    bury(slots_.at(static_cast<std::size_t>(number)), down_for);
+}
+
+// What was not synced is lost, the latest first.
+void World::lose_power(int number, Time down_for) {
+    Slot& slot = slots_.at(static_cast<std::size_t>(number));
+    env_.trace(env_.scheduler, "machine {} loses power", number);
+    bury(slot, down_for);
+    for (auto& [partition, disk] : slot.machine->disks) {
+        std::size_t lost = disk.unsynced.empty() ? 0 : env_.random.below(disk.unsynced.size() + 1);
+        for (; lost > 0; --lost) {
+            const auto& before = disk.unsynced.back().before;
+            for (auto change = before.rbegin(); change != before.rend(); ++change) {
+                if (change->second) {
+                    disk.rows[change->first] = *change->second;
+                } else {
+                    disk.rows.erase(change->first);
+                }
+            }
+            disk.unsynced.pop_back();
+            env_.sometimes("unsynced_tail_lost");
+        }
+    }
+}
+
+void World::pause(int number, Time duration) {
+    Slot& slot = slots_.at(static_cast<std::size_t>(number));
+    if (!slot.instance || !slot.instance->process()->alive() || slot.instance->process()->paused()) {
+        return;
+    }
+    const auto process = slot.instance->process();
+    env_.trace(env_.scheduler, "{} is paused for {} ms", process->name(), duration / kMillisecond);
+    if (duration > options_.session_timeout) {
+        env_.sometimes("paused_beyond_session");
+    }
+    env_.scheduler.pause(process);
+    env_.scheduler.at(env_.now() + duration, [this, process] {
+        if (process->alive() && process->paused()) {
+            env_.trace(env_.scheduler, "{} wakes up", process->name());
+            env_.scheduler.resume(process);
+        }
+    });
+}
+
+void World::stop_gracefully(int number, Time down_for) {
+    Slot& slot = slots_.at(static_cast<std::size_t>(number));
+    if (!slot.instance || !slot.instance->process()->alive() || slot.leaving) {
+        return;
+    }
+    slot.leaving = true;
+    slot.down_for = down_for;
+    env_.sometimes("graceful_stop");
+    env_.trace(env_.scheduler, "{} stops gracefully", slot.instance->process()->name());
+    env_.scheduler.at(env_.now(), slot.instance->process(),
+                      [instance = slot.instance.get()] { instance->revoked(false); });
+}
+
+void World::wipe_disks(int number) {
+    for (auto& [partition, disk] : machine(number).disks) {
+        disk.rows.clear();
+        disk.unsynced.clear();
+    }
+}
+
+void World::exited(Slot& slot, int code, const std::string& why) {
+    exits_.push_back({slot.instance->process()->name(), code, why});
+    env_.trace(env_.scheduler, "{} exits with {}: {}", slot.instance->process()->name(), code, why);
+    env_.sometimes(code == kExitConfig ? "exit_78" : "exit_70");
+    bury(slot, env_.random.between(kMillisecond, 3 * kSecond));
+}
+
+bool World::faults_per_tick(double per_second) {
+    return env_.dice(per_second * static_cast<double>(kTick) / static_cast<double>(kSecond));
+}
+
+void World::tick() {
+    if (ending_) {
+        return;
+    }
+    group_.tick();
+    for (Slot& slot : slots_) {
+        if (slot.leaving && slot.instance && slot.instance->process()->alive() && !slot.instance->holds_partitions()) {
+            group_.leave(slot.instance.get());
+            bury(slot, slot.down_for);
+        }
+    }
+    if (!healed_) {
+        trouble();
+    }
+    env_.scheduler.at(env_.now() + kTick, [this] { tick(); });
+}
+
+void World::trouble() {
+    const Faults& faults = env_.faults;
+    const auto someone = [&] { return static_cast<int>(env_.random.below(slots_.size())); };
+    const auto down = [&] { return static_cast<Time>(env_.random.log_uniform(1'000, 20'000'000)); };
+    if (faults_per_tick(faults.kills)) {
+        kill(someone(), down());
+    }
+    if (faults_per_tick(faults.power_losses)) {
+        lose_power(someone(), down());
+    }
+    if (faults_per_tick(faults.pauses)) {
+        pause(someone(), static_cast<Time>(env_.random.log_uniform(10'000, 40'000'000)));
+    }
+    if (faults_per_tick(faults.rebalances)) {
+        group_.force_rebalance();
+    }
+    if (faults_per_tick(faults.graceful_stops)) {
+        stop_gracefully(someone(), down());
+    }
+    if (faults_per_tick(faults.clock_jumps)) {
+        machine(someone()).wall_skew = Millis{env_.random.between(-600'000, 600'000)};
+    }
+    if (faults_per_tick(faults.compactions)) {
+        env_.broker.compact(static_cast<PartitionId>(env_.random.below(static_cast<std::size_t>(options_.partitions))),
+                            Instant{});
+        env_.sometimes("ledger_compacted");
+    }
+}
+
+void World::run_for(Time duration) {
+    const Time until = env_.now() + duration;
+    while (env_.scheduler.step(until)) {
+    }
+}
+
+bool World::run_until(Time at_most, const std::function<bool()>& condition) {
+    const Time until = env_.now() + at_most;
+    while (!condition()) {
+        if (!env_.scheduler.step(until)) {
+            return condition();
+        }
+    }
+    return true;
+}
+
+void World::heal() {
+    env_.trace(env_.scheduler, "healed");
+    env_.faults = Faults{};
+    healed_ = true;
+    for (int number = 0; number < options_.instances; ++number) {
+        Slot& slot = slots_[static_cast<std::size_t>(number)];
+        slot.machine->disk_full_until = 0;
+        if (!slot.instance) {
+            start(number);
+        } else if (slot.instance->process()->paused()) {
+            env_.scheduler.resume(slot.instance->process());
+        }
+    }
+    if (options_.config.ordering.on_gap == config::OnGap::Wait) {
+        traffic_.produce_missing_steps();
+    }
+}
+
+Instance* World::owner(PartitionId partition) {
+    for (Slot& slot : slots_) {
+        if (slot.instance && slot.instance->process()->alive() && slot.instance.get() == group_.owner(partition)) {
+            return slot.instance.get();
+        }
+    }
+    return nullptr;
+}
+
+bool World::is_quiet() const {
+    if (!group_.stable() || env_.broker.any_transaction_open()) {
+        return false;
+    }
+    std::size_t inputs = 0;
+    std::size_t answers = 0;
+    for (PartitionId partition = 0; partition < options_.partitions; ++partition) {
+        const auto count = [&](Topic topic) {
+            const auto& log = env_.broker.log(topic, partition);
+            return static_cast<std::size_t>(std::count_if(
+                log.begin(), log.end(), [&](const LogRecord& record) { return env_.broker.is_data(record); }));
+        };
+        inputs += count(Topic::Sends) + count(Topic::Suppressions);
+        answers += count(Topic::Outcomes);
+    }
+    if (answers < inputs) {
+        return false;
+    }
+    std::size_t owned = 0;
+    for (const Slot& slot : slots_) {
+        if (!slot.instance || slot.instance->process()->paused() || !slot.instance->all_running() ||
+            slot.instance->open_intents() > 0) {
+            return false;
+        }
+        owned += slot.instance->partitions().size();
+    }
+    return owned == static_cast<std::size_t>(options_.partitions);
+}
+
+bool World::run_until_quiet(Time at_most) {
+    const Time until = env_.now() + at_most;
+    while (env_.now() < until) {
+        run_for(250 * kMillisecond);
+        if (is_quiet()) {
+            return true;
+        }
+    }
+    return false;
+}
+
+std::string World::reproduce() const {
+    return fmt::format("seed {}: SIM_SEED={} sim_test prints its trace", options_.seed, options_.seed);
+}
+
+}  // namespace postlane::sim

@@ -1,0 +1,117 @@
+// A simulated world: brokers, providers, machines, instances of postlane, traffic, and trouble.
+//
+//   World world(swarm_options(seed));
+//   world.run();                // traffic under faults; violations() must stay empty
+//   world.heal();
+//   world.run_until_quiet(...)  // liveness: everything ends once nothing is broken any more
+//
+// One OS thread, one seed, no wall clock: the same options give the same trace.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sim/esp.h"
+#include "sim/group.h"
+#include "sim/instance.h"
+#include "sim/traffic.h"
+
+namespace postlane::sim {
+
+struct Options {
+    std::uint64_t seed = 1;
+    std::int32_t partitions = 2;
+    std::int32_t address_partitions = 2;
+    int instances = 2;
+    Time session_timeout = 6 * kSecond;
+    Time duration = 25 * kSecond;
+    bool random_traffic = true;
+    bool restart_the_dead = true;  // a supervisor starts them again
+    Faults faults;
+    TrafficOptions traffic;
+    Config config;
+    Mutant mutant = Mutant::None;
+    bool print_trace = false;
+};
+
+// Sensible settings, short times, no faults.
+[[nodiscard]] Config sim_config();
+[[nodiscard]] Options calm_options(std::uint64_t seed);
+// Every fault class is on with probability one half, its magnitude log-uniform; settings vary too.
+[[nodiscard]] Options swarm_options(std::uint64_t seed);
+
+class World {
+public:
+    explicit World(const Options& options);
+    ~World();
+    World(const World&) = delete;
+    World& operator=(const World&) = delete;
+
+    // Until the options' duration is over.
+    void run() { run_for(options_.duration); }
+    void run_for(Time duration);
+    // True once `condition` holds.
+    bool run_until(Time at_most, const std::function<bool()>& condition);
+    // No more faults; everybody is up.
+    void heal();
+    // Whether every input has ended within `at_most`.
+    [[nodiscard]] bool run_until_quiet(Time at_most);
+    [[nodiscard]] bool is_quiet() const;
+
+    // --- what tests do to it ---
+    [[nodiscard]] Env& env() { return env_; }
+    [[nodiscard]] Esp& esp() { return esp_; }
+    [[nodiscard]] Traffic& traffic() { return traffic_; }
+    [[nodiscard]] const Options& options() const { return options_; }
+    [[nodiscard]] const Config& config() const { return options_.config; }
+    [[nodiscard]] Group& group() { return group_; }
+    [[nodiscard]] Machine& machine(int number) { return *slots_.at(static_cast<std::size_t>(number)).machine; }
+    // Null while it is down.
+    [[nodiscard]] Instance* instance(int number) { return slots_.at(static_cast<std::size_t>(number)).instance.get(); }
+    [[nodiscard]] Instance* owner(PartitionId partition);
+    void start(int number);
+    void kill(int number, Time down_for);
+    void lose_power(int number, Time down_for);
+    void pause(int number, Time duration);
+    void stop_gracefully(int number, Time down_for);
+    void wipe_disks(int number);
+    // Codes of processes that ended by themselves, with why.
+    struct Exit {
+        std::string name;
+        int code;
+        std::string why;
+    };
+    [[nodiscard]] const std::vector<Exit>& exits() const { return exits_; }
+
+    // What a person needs to understand a failure.
+    [[nodiscard]] std::string reproduce() const;
+
+private:
+    struct Slot {
+        std::unique_ptr<Machine> machine;
+        std::unique_ptr<Instance> instance;
+        int incarnation = 0;
+        bool leaving = false;
+        Time down_for = 0;
+    };
+
+    void bury(Slot& slot, Time down_for);
+    void exited(Slot& slot, int code, const std::string& why);
+    void tick();
+    void trouble();
+    void tamper_with_disks(Slot& slot);
+    [[nodiscard]] bool faults_per_tick(double per_second);
+
+    const Options options_;
+    Env env_;
+    Esp esp_;
+    Traffic traffic_;
+    Group group_;
+    std::vector<Slot> slots_;
+    std::vector<Exit> exits_;
+    bool healed_ = false;
+    bool ending_ = false;
+};
+
+}  // namespace postlane::sim
