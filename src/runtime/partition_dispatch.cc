@@ -8,57 +8,60 @@
 namespace postlane {
 namespace {
 
-constexpr std::size_t kCandidates = 64;
+constexpr std::size_t kCandidates = 32;
 constexpr Millis kExpiryCheckInterval{1'000};
 
 }  // namespace
 
 void PartitionRunner::decide_attempts(const Now& now) {
+    const BootInstant fresh = fresh_since();
     bool progress = true;
     while (progress && !stopping_ && !failure()) {
         progress = false;
-        std::vector<ReadyItem> items;
-        for (const ReadyItem* candidate : ready_.candidates(blocked_routes_, kCandidates)) {
-            items.push_back(*candidate);
-        }
-        for (const ReadyItem& item : items) {
+        for (const ReadyItem& item : ready_.candidates(blocked_routes_, fresh, kCandidates)) {
             if (blocked_routes_.contains(item.route) || ready_.is_busy(item.recipient)) {
                 continue;
             }
-            switch (try_attempt(item, now)) {
-                case Tried::Done:
-                    progress = true;
-                    break;
-                case Tried::RouteBlocked:
-                    blocked_routes_.insert(item.route);
-                    progress = true;
-                    break;
-                case Tried::NotFresh:
-                    break;
+            progress = true;
+            if (try_attempt(item, now) == Tried::RouteBlocked) {
+                blocked_routes_.insert(item.route);
             }
         }
+    }
+    if (const BootInstant latest = ready_.latest_ready_since(); latest > fresh && !stopping_) {
+        wants_fresh_since_ = std::max(wants_fresh_since_, latest);
     }
 }
 
 PartitionRunner::Tried PartitionRunner::try_attempt(const ReadyItem& item, const Now& now) {
-    if (fresh_since() < item.ready_since) {
-        wants_fresh_since_ = std::max(wants_fresh_since_, item.ready_since);
-        return Tried::NotFresh;
-    }
     view_.focus(item.recipient, now.broker);
     const auto row = view_.message(item.message_id);
     const bool attemptable = row && (row->state == MessageState::Ready || row->state == MessageState::Scheduled ||
                                      row->state == MessageState::Retrying);
     if (!attemptable || row->wake_at > now.broker) {
-        ready_.remove(item.recipient, item.message_id);  // its own wake brings it back, if any
+        ready_.remove(item.recipient, item.message_id);
+        if (const auto wake = row ? wake_of(item.recipient, item.message_id, *row) : std::nullopt) {
+            note_wake(*wake);  // broker time went back a little: not due after all
+        }
         return Tried::Done;
     }
     const Choice choice = choose_provider(*row, row->payload->value.size(), now);
-    if (!choice.route_known) {
-        ready_.remove(item.recipient, item.message_id);
+    const MessageId id = item.message_id;
+    if (!choice.route_known) {  // no longer configured: it can only wait for a restart, or expire
+        if (now.broker >= row->expires_at) {
+            run(item.recipient, Woke{id}, now);
+        } else {
+            step_aside(item.recipient, id, *row, row->expires_at);
+        }
         return Tried::Done;
     }
     if (!choice.grant.granted()) {
+        // In doubt, it must wait for its provider; the rest of the route may take another one meanwhile.
+        if (row->maybe_executed && choice.grant.why == Grant::Why::CircuitOpen && choice.grant.until > now.boot) {
+            const auto wait = std::chrono::ceil<Millis>(choice.grant.until - now.boot);
+            step_aside(item.recipient, id, *row, now.broker + wait);
+            return Tried::Done;
+        }
         return Tried::RouteBlocked;
     }
     const auto event = item.event ? item.event : stored_event(item.recipient, *row);

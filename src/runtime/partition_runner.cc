@@ -178,7 +178,7 @@ void PartitionRunner::perform_put(const RecipientId& recipient, const PutMessage
 }
 
 void PartitionRunner::perform_outcome(const RecipientId& recipient, const OutcomeRecord& outcome) {
-    out_.push_back(encode_outcome(config_, partition_, outcome, recipient.value()));
+    out_.push_back(encode_outcome(config_, partition_, outcome, key_at_hand_));
     out_bytes_ += out_.back().value->size();
     counted_outcomes_.emplace_back(outcome.outcome, outcome.reason);
 }
@@ -208,7 +208,7 @@ void PartitionRunner::perform_rest(const RecipientId& recipient, const Effect& e
         out_.push_back(encode_dead_letter(config_, partition_, *letter, max_record_bytes_));
         out_bytes_ += out_.back().value ? out_.back().value->size() : 0;
     } else if (const auto* receipt = std::get_if<SuppressionReceipt>(&effect)) {
-        out_.push_back(encode_receipt(config_, partition_, *receipt, recipient.value()));
+        out_.push_back(encode_receipt(config_, partition_, *receipt, key_at_hand_));
     } else if (const auto* forward = std::get_if<ForwardSuppression>(&effect)) {
         out_.push_back(encode_forward(*forward, partition_));
     } else if (std::get_if<SendEmail>(&effect) != nullptr) {
@@ -251,22 +251,25 @@ void PartitionRunner::publish_freshness() {
 
 void PartitionRunner::decide(const Now& now) {
     wants_fresh_since_ = {};
-    blocked_routes_.clear();
-    blocked_until_ = {};
+    if (blocked_until_ != BootInstant{} && now.boot >= blocked_until_) {
+        blocked_routes_.clear();
+        blocked_until_ = {};
+    }
     decide_suppressions(now);
     publish_freshness();
     decide_results(now);
     decide_timers(now);
     decide_doubts(now);
     expire_ready(now);
-    std::size_t waiting_before = 0;
-    do {
-        waiting_before = pending_sends_.size();
+    bool goes_on = true;
+    while (goes_on && !failure()) {
+        const std::size_t waiting_before = pending_sends_.size();
         decide_inputs(now);
         decide_attempts(now);
-    } while (!failure() && pending_sends_.size() < waiting_before && !pending_sends_.empty());
+        const bool room = load_more(now) && batch_size() < kBatchRecordsMax;
+        goes_on = room || (pending_sends_.size() < waiting_before && !pending_sends_.empty());
+    }
     park_blocked_routes(now);
-    load_more(now);
     sweep(now);
 }
 
@@ -277,7 +280,9 @@ void PartitionRunner::decide_suppressions(const Now& now) {
         pending_suppressions_.pop_front();
         const Decoder::Suppression decoded = decoder_.suppression(record, partition_);
         const RecipientId recipient = decoded.recipient.value_or(RecipientId(record.key.value_or("")));
+        key_at_hand_ = record.key;
         run(recipient, SuppressionReceived{record, decoded.event, decoded.belongs_to}, now);
+        key_at_hand_.reset();
         // Applied, then counted, then (publish_freshness) called fresh: in this order for the last check.
         guard_->changes[PartitionGuard::stripe_of(recipient)].fetch_add(1);
         offsets_.suppressions = record.offset + 1;
@@ -377,8 +382,10 @@ void PartitionRunner::decide_inputs(const Now& now) {
         if (decoded) {
             event_at_hand_ = std::make_shared<const SendEvent>(*decoded);
         }
+        key_at_hand_ = record.key;
         run(recipient, SendReceived{record, decoded, pending.received_at}, now);
         event_at_hand_.reset();
+        key_at_hand_.reset();
         offsets_.sends = record.offset + 1;
         offsets_changed_ = true;
         pending_bytes_ -= record.value ? record.value->size() : 0;

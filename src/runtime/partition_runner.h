@@ -85,6 +85,9 @@ public:
     void on_proof(BootInstant asked_at, Offset end);
     void on_results(std::vector<AttemptRegistry::Finished> results);
 
+    // A provider that refused a slot may grant one now.
+    void on_credit() { blocked_routes_.clear(); }
+
     void decide(const Now& now);
     // The moment as of which waiting work needs the view to be fresh; the epoch if none waits.
     [[nodiscard]] BootInstant wants_fresh_since() const { return wants_fresh_since_; }
@@ -169,7 +172,7 @@ private:
 
     // partition_dispatch.cc
     void decide_attempts(const Now& now);
-    enum class Tried : std::uint8_t { Done, RouteBlocked, NotFresh };
+    enum class Tried : std::uint8_t { Done, RouteBlocked };
     Tried try_attempt(const ReadyItem& item, const Now& now);
     struct Choice {
         std::size_t provider = 0;
@@ -188,10 +191,14 @@ private:
     bool wake_up(const ledger::Wake& wake, const std::string& key, const Now& now);
     bool offer(const RecipientId& recipient, const MessageId& id, const MessageRow& row, BootInstant since,
                std::shared_ptr<const SendEvent> event);
-    void load_more(const Now& now);
+    bool load_more(const Now& now);
+    void find_more(const ReadyQueue::More& more, const std::string& route, std::size_t& budget, const Now& now,
+                   std::vector<ledger::Wake>& found, std::map<std::string, ReadyQueue::From>& rest);
+    void step_aside(const RecipientId& recipient, const MessageId& id, const MessageRow& row, Instant until);
     void park_blocked_routes(const Now& now);
     [[nodiscard]] std::size_t ready_to_go() const;
     void note_new_wakes();
+    void note_wake(const ledger::Wake& wake);
     void sweep(const Now& now);
 
     const Config& config_;
@@ -223,7 +230,7 @@ private:
     std::map<AttemptId, OpenAttempt> open_;
     std::vector<Doubt> doubts_;
     std::map<std::string, RouteTimer> timers_;
-    std::set<std::string> blocked_routes_;  // in this decide(): no provider of theirs grants a slot
+    std::set<std::string> blocked_routes_;  // no provider of theirs grants a slot, until on_credit()
     std::set<std::string> parked_routes_;   // their messages went from memory to the store alone
     BootInstant blocked_until_{};
     Instant next_expiry_check_{};
@@ -240,6 +247,7 @@ private:
     bool offsets_changed_ = false;
     std::vector<std::pair<Outcome, Reason>> counted_outcomes_;
     std::shared_ptr<const SendEvent> event_at_hand_;  // of the input being decided
+    std::optional<std::string> key_at_hand_;          // and its raw key
 
     OrderingCounts ordering_;
 };

@@ -15,19 +15,28 @@ constexpr std::chrono::seconds kSweepInterval{1};
 constexpr Millis kRoomCheckInterval{20};
 constexpr std::size_t kParkedKeep = 128;
 
+ReadyQueue::From from_wake(const ledger::Wake& wake) {
+    return {ledger::wake_key(wake), wake.at, wake.input_offset};
+}
+
 }  // namespace
 
 void PartitionRunner::note_new_wakes() {
     for (const ledger::Wake& wake : view_.take_new_wakes()) {
-        const auto [timer, is_new] = timers_.try_emplace(wake.route, RouteTimer{ledger::wake_key(wake), wake.at});
-        if (is_new) {
-            continue;
+        const bool in_memory = wake.target == ledger::Wake::Target::Message &&
+                               ready_.contains(wake.recipient, MessageId(wake.id));
+        if (!in_memory) {
+            note_wake(wake);
         }
-        if (ready_.contains(wake.recipient, MessageId(wake.id)) && wake.target == ledger::Wake::Target::Message) {
-            continue;
-        }
+    }
+}
+
+void PartitionRunner::note_wake(const ledger::Wake& wake) {
+    std::string key = ledger::wake_key(wake);
+    const auto [timer, is_new] = timers_.try_emplace(wake.route, RouteTimer{key, wake.at});
+    if (!is_new) {
         timer->second.next_at = std::min(timer->second.next_at, wake.at);
-        timer->second.scan_from = std::min(timer->second.scan_from, ledger::wake_key(wake));
+        timer->second.scan_from = std::min(timer->second.scan_from, std::move(key));
     }
 }
 
@@ -101,7 +110,7 @@ bool PartitionRunner::offer(const RecipientId& recipient, const MessageId& id, c
             return true;
         case ReadyQueue::Offered::RecipientFull:
             if (const auto wake = wake_of(recipient, id, row)) {
-                ready_.note_more(recipient, ledger::wake_key(*wake));
+                ready_.note_more(recipient, wake->route, from_wake(*wake));
             }
             return true;
         case ReadyQueue::Offered::QueueFull:
@@ -110,33 +119,84 @@ bool PartitionRunner::offer(const RecipientId& recipient, const MessageId& id, c
     return false;
 }
 
-// Recipients with more ready messages than memory holds for one: the next ones, once they ran out.
-void PartitionRunner::load_more(const Now& now) {
+// Recipients with more ready messages than memory holds for one: the next ones, once they ran out. Says whether any
+// came into memory.
+bool PartitionRunner::load_more(const Now& now) {
     std::size_t budget = kMoreScanned;
+    bool loaded = false;
     while (budget > 0 && !failure()) {
         const auto more = ready_.take_more();
         if (!more) {
+            return loaded;
+        }
+        std::map<std::string, ReadyQueue::From> rest;  // where each route goes on next time
+        std::vector<ledger::Wake> found;
+        for (const auto& [route, from] : more->from) {
+            find_more(*more, route, budget, now, found, rest);
+        }
+        // Across its routes, too, a recipient's messages go in order.
+        std::sort(found.begin(), found.end(), [](const ledger::Wake& left, const ledger::Wake& right) {
+            return std::pair(left.at, left.input_offset) < std::pair(right.at, right.input_offset);
+        });
+        bool queue_full = false;
+        for (const ledger::Wake& wake : found) {
+            queue_full = queue_full || !wake_up(wake, ledger::wake_key(wake), now);
+            if (queue_full) {
+                ready_.note_more(more->recipient, wake.route, from_wake(wake));
+            }
+            loaded = loaded || !queue_full;
+        }
+        for (auto& [route, from] : rest) {
+            ready_.note_more(more->recipient, route, std::move(from));
+        }
+        if (queue_full) {
+            return loaded;
+        }
+    }
+    return loaded;
+}
+
+void PartitionRunner::find_more(const ReadyQueue::More& more, const std::string& route, std::size_t& budget,
+                                const Now& now, std::vector<ledger::Wake>& found,
+                                std::map<std::string, ReadyQueue::From>& rest) {
+    const ReadyQueue::From& from = more.from.at(route);
+    const std::size_t limit = std::min(budget, kWakesPerScan);
+    if (limit == 0) {
+        rest.emplace(route, from);
+        return;
+    }
+    const auto wakes = view_.wakes(from.wake_key, ledger::prefix_end(ledger::wake_prefix(route)), limit);
+    budget -= std::max<std::size_t>(1, wakes.size());
+    std::size_t taken = 0;
+    for (const ledger::Wake& wake : wakes) {
+        if (wake.at > now.broker) {
+            return;  // the timer's
+        }
+        if (taken == ReadyQueue::kPerRecipientMax) {
+            rest.emplace(route, from_wake(wake));
             return;
         }
-        const auto first = ledger::parse_wake(more->wake_key);
-        const std::string end = ledger::prefix_end(ledger::wake_prefix(first->route));
-        const auto wakes = view_.wakes(more->wake_key, end, budget);
-        budget -= std::max<std::size_t>(1, wakes.size());
-        bool found = false;
-        std::string last = more->wake_key;
-        for (const ledger::Wake& wake : wakes) {
-            last = ledger::wake_key(wake);
-            if (wake.at > now.broker) {
-                return;
-            }
-            if (wake.recipient == more->recipient) {
-                found = true;
-                wake_up(wake, last, now);
-            }
+        if (wake.recipient == more.recipient) {
+            found.push_back(wake);
+            taken += 1;
         }
-        if (!found && !wakes.empty()) {
-            ready_.note_more(more->recipient, last + '\0');  // not here: further on, next time
-        }
+    }
+    if (wakes.size() == limit) {
+        ReadyQueue::From next = from_wake(wakes.back());
+        next.wake_key += '\0';  // behind it
+        rest.emplace(route, std::move(next));
+    }
+}
+
+// Out of memory until then, because it cannot go and must not keep its route from moving.
+void PartitionRunner::step_aside(const RecipientId& recipient, const MessageId& id, const MessageRow& row,
+                                 Instant until) {
+    ready_.remove(recipient, id);
+    if (const auto wake = wake_of(recipient, id, row)) {
+        std::string key = ledger::wake_key(*wake);
+        RouteTimer& timer = timers_.try_emplace(wake->route, RouteTimer{key, until}).first->second;
+        timer.scan_from = std::min(timer.scan_from, key);
+        timer.next_at = std::min(timer.next_at, until);
     }
 }
 
@@ -214,6 +274,9 @@ BootInstant PartitionRunner::next_wake(const Now& now) const {
     }
     for (const Doubt& doubt : doubts_) {
         next = std::min(next, std::max(doubt.decidable_at, now.boot + Millis{1}));
+    }
+    if (ready_.wants_more()) {
+        next = std::min(next, now.boot + kRoomCheckInterval);
     }
     if (blocked_until_ != BootInstant{}) {
         next = std::min(next, std::max(blocked_until_, now.boot + Millis{1}));

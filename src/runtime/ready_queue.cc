@@ -1,6 +1,7 @@
 #include "runtime/ready_queue.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace postlane {
 
@@ -8,9 +9,16 @@ ReadyQueue::Rank ReadyQueue::rank_of(const ReadyItem& item) {
     return Rank{item.due_at, item.input_offset, item.recipient.value(), item.message_id.value()};
 }
 
+bool ReadyQueue::would_overtake(const ReadyItem& item, const Slot& slot) {
+    return std::any_of(slot.more_from.begin(), slot.more_from.end(), [&](const auto& more) {
+        const From& from = more.second;
+        return std::pair(from.at, from.input_offset) < std::pair(item.due_at, item.input_offset);
+    });
+}
+
 void ReadyQueue::show(const Slot& slot) {
     for (const auto& [rank, item] : slot.items) {
-        runnable_[item.route].insert(rank);
+        runnable_[item.route].emplace(rank, &item);
     }
 }
 
@@ -24,7 +32,7 @@ void ReadyQueue::check_empty(const RecipientId& recipient, Slot& slot) {
     if (!slot.items.empty()) {
         return;
     }
-    if (slot.more_from) {
+    if (!slot.more_from.empty()) {
         hungry_.insert(recipient.value());
     } else if (!slot.busy) {
         slots_.erase(recipient.value());
@@ -39,15 +47,15 @@ ReadyQueue::Offered ReadyQueue::offer(ReadyItem item) {
         return Offered::QueueFull;
     }
     Slot& slot = slots_[item.recipient.value()];
-    if (slot.items.size() >= kPerRecipientMax) {
+    if (slot.items.size() >= kPerRecipientMax || would_overtake(item, slot)) {
         return Offered::RecipientFull;
     }
     hungry_.erase(item.recipient.value());
     Rank rank = rank_of(item);
+    const auto [entry, is_new] = slot.items.emplace(std::move(rank), std::move(item));
     if (!slot.busy) {
-        runnable_[item.route].insert(rank);
+        runnable_[entry->second.route].emplace(entry->first, &entry->second);
     }
-    slot.items.emplace(std::move(rank), std::move(item));
     size_ += 1;
     return Offered::Taken;
 }
@@ -98,30 +106,40 @@ bool ReadyQueue::is_busy(const RecipientId& recipient) const {
     return slot != slots_.end() && slot->second.busy;
 }
 
-std::vector<const ReadyItem*> ReadyQueue::candidates(const std::set<std::string>& blocked, std::size_t limit) const {
-    using Position = std::pair<std::set<Rank>::const_iterator, std::set<Rank>::const_iterator>;
-    std::vector<Position> routes;
+std::vector<ReadyItem> ReadyQueue::candidates(const std::set<std::string>& blocked, BootInstant fresh,
+                                              std::size_t limit) const {
+    using Iterator = std::map<Rank, const ReadyItem*>::const_iterator;
+    std::vector<std::pair<Iterator, Iterator>> routes;
     for (const auto& [route, ranks] : runnable_) {
-        if (!blocked.contains(route) && !ranks.empty()) {
+        if (!ranks.empty() && !blocked.contains(route)) {
             routes.emplace_back(ranks.begin(), ranks.end());
         }
     }
-    std::vector<const ReadyItem*> found;
+    std::vector<ReadyItem> found;
     std::set<std::string_view> seen;
     while (!routes.empty() && found.size() < limit) {
-        const auto next = std::min_element(
-            routes.begin(), routes.end(),
-            [](const Position& left, const Position& right) { return *left.first < *right.first; });
-        const Rank& rank = *next->first;
-        const auto slot = slots_.find(rank.recipient);
-        if (seen.insert(slot->first).second) {
-            found.push_back(&slot->second.items.at(rank));
+        const auto next = std::min_element(routes.begin(), routes.end(), [](const auto& left, const auto& right) {
+            return left.first->first < right.first->first;
+        });
+        const ReadyItem& item = *next->first->second;
+        if (item.ready_since <= fresh && seen.insert(item.recipient.value()).second) {
+            found.push_back(item);
         }
         if (++next->first == next->second) {
             routes.erase(next);
         }
     }
     return found;
+}
+
+BootInstant ReadyQueue::latest_ready_since() const {
+    BootInstant latest{};
+    for (const auto& [route, ranks] : runnable_) {
+        for (const auto& [rank, item] : ranks) {
+            latest = std::max(latest, item->ready_since);
+        }
+    }
+    return latest;
 }
 
 std::vector<std::pair<RecipientId, MessageId>> ReadyQueue::expired(Instant now) const {
@@ -140,7 +158,7 @@ std::vector<std::pair<RecipientId, MessageId>> ReadyQueue::expired(Instant now) 
 void ReadyQueue::shrink(const std::string& route, std::size_t keep) {
     const auto ranks = runnable_.find(route);
     while (ranks != runnable_.end() && ranks->second.size() > keep) {
-        const Rank last = *std::prev(ranks->second.end());
+        const Rank last = std::prev(ranks->second.end())->first;
         remove(RecipientId(last.recipient), MessageId(last.message_id));
     }
 }
@@ -158,10 +176,11 @@ std::size_t ReadyQueue::runnable() const {
     return count;
 }
 
-void ReadyQueue::note_more(const RecipientId& recipient, std::string wake_key) {
+void ReadyQueue::note_more(const RecipientId& recipient, const std::string& route, From from) {
     Slot& slot = slots_[recipient.value()];
-    if (!slot.more_from || wake_key < *slot.more_from) {
-        slot.more_from = std::move(wake_key);
+    const auto [known, is_new] = slot.more_from.try_emplace(route, from);
+    if (!is_new && from.wake_key < known->second.wake_key) {
+        known->second = std::move(from);
     }
     check_empty(recipient, slot);
 }
@@ -173,8 +192,7 @@ std::optional<ReadyQueue::More> ReadyQueue::take_more() {
     const std::string recipient = *hungry_.begin();
     hungry_.erase(hungry_.begin());
     Slot& slot = slots_.at(recipient);
-    More more{RecipientId(recipient), *std::move(slot.more_from)};
-    slot.more_from.reset();
+    More more{RecipientId(recipient), std::exchange(slot.more_from, {})};
     if (!slot.busy) {
         slots_.erase(recipient);
     }

@@ -44,22 +44,32 @@ public:
     [[nodiscard]] bool is_busy(const RecipientId& recipient) const;
 
     // Up to `limit` items of free recipients whose route is not in `blocked`, at most one per recipient, in
-    // (due, offset) order. Pointers are valid until the next change.
-    [[nodiscard]] std::vector<const ReadyItem*> candidates(const std::set<std::string>& blocked,
-                                                           std::size_t limit) const;
+    // (due, offset) order, leaving out those that became ready after `fresh`.
+    [[nodiscard]] std::vector<ReadyItem> candidates(const std::set<std::string>& blocked, BootInstant fresh,
+                                                    std::size_t limit) const;
+    // When the latest item of a free recipient became ready; the epoch if there is none.
+    [[nodiscard]] BootInstant latest_ready_since() const;
     // All items whose time to live has passed.
     [[nodiscard]] std::vector<std::pair<RecipientId, MessageId>> expired(Instant now) const;
     // Takes the items of a route out of memory, all but `keep` of them.
     void shrink(const std::string& route, std::size_t keep);
 
-    // The recipient had more ready messages than fit; the store has them from `wake_key` on.
-    void note_more(const RecipientId& recipient, std::string wake_key);
-    // A recipient that ran empty while more waits for it in the store, and from where on.
+    // Where in the store the messages of one route go on.
+    struct From {
+        std::string wake_key;
+        Instant at{};
+        Offset input_offset = 0;
+    };
+    // The recipient had more ready messages of this route than fit; the store has them from there on. Until they are
+    // taken out again nothing of the recipient that comes after them is accepted: it would overtake them.
+    void note_more(const RecipientId& recipient, const std::string& route, From from);
+    // A recipient that ran empty while more waits for it in the store, and from where on, by route.
     struct More {
         RecipientId recipient;
-        std::string wake_key;
+        std::map<std::string, From> from;
     };
     [[nodiscard]] std::optional<More> take_more();
+    [[nodiscard]] bool wants_more() const noexcept { return !hungry_.empty(); }
 
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] std::size_t recipients() const noexcept { return slots_.size(); }
@@ -78,16 +88,17 @@ private:
     struct Slot {
         bool busy = false;
         std::map<Rank, ReadyItem> items;
-        std::optional<std::string> more_from;
+        std::map<std::string, From> more_from;  // by route
     };
 
     [[nodiscard]] static Rank rank_of(const ReadyItem& item);
+    [[nodiscard]] static bool would_overtake(const ReadyItem& item, const Slot& slot);
     void show(const Slot& slot);
     void hide(const Slot& slot);
     void check_empty(const RecipientId& recipient, Slot& slot);
 
     std::unordered_map<std::string, Slot> slots_;
-    std::map<std::string, std::set<Rank>> runnable_;  // by route: items of free recipients
+    std::map<std::string, std::map<Rank, const ReadyItem*>> runnable_;  // by route: items of free recipients
     std::set<std::string> hungry_;                    // recipients with no items and more_from
     std::size_t size_ = 0;
 };
