@@ -72,7 +72,7 @@ std::optional<std::string> recipient_text(const std::optional<RecipientId>& reci
     if (recipient) {
         return recipient->value();
     }
-    if (input_key && !input_key->empty() && simdjson::validate_utf8(*input_key)) {
+    if (input_key && simdjson::validate_utf8(*input_key)) {
         return input_key;
     }
     return std::nullopt;

@@ -4,7 +4,9 @@
 // neither early nor late. Before the first commit, and with a CreateTime topic, the machine's clock has to do.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <mutex>
 
 #include "postlane/ports/clock.h"
 #include "postlane/ports/ledger_log.h"
@@ -17,15 +19,23 @@ class BrokerClock {
 public:
     explicit BrokerClock(const Clock& clock) : clock_(clock) {}
 
+    // The broker stamped the commit some time before we hear of it, so each commit tells the offset too low by its own
+    // latency: the highest is the best. It sinks slowly, for clocks that drift, and at once if the broker's was set.
     void learn(const CommitReceipt& receipt) {
-        if (receipt.broker_time) {
-            // The broker stamped it a moment before now, so this runs a little late, never early.
-            offset_.store((receipt.broker_time->time_since_epoch() - boot_millis(clock_.boot_now())).count());
-            known_.store(true);
+        if (!receipt.broker_time) {
+            return;
         }
+        const Millis boot = boot_millis(clock_.boot_now());
+        const Millis told = receipt.broker_time->time_since_epoch() - boot;
+        const std::lock_guard lock(mutex_);
+        const Millis sunk = Millis{offset_.load()} - (boot - learned_at_) / kSinkPerMilli;
+        const bool was_set = known_ && told < sunk - kClockWasSet;
+        offset_.store((known_ && !was_set ? std::max(told, sunk) : told).count());
+        learned_at_ = boot;
+        known_ = true;
     }
     [[nodiscard]] Instant at(BootInstant boot) const {
-        if (!known_.load()) {
+        if (!known_) {
             return clock_.wall_now();
         }
         return Instant{boot_millis(boot) + Millis{offset_.load()}};
@@ -35,7 +45,12 @@ private:
     static Millis boot_millis(BootInstant boot) {
         return std::chrono::duration_cast<Millis>(boot.time_since_epoch());
     }
+    static constexpr Millis::rep kSinkPerMilli = 1'000;
+    static constexpr Millis kClockWasSet{10'000};
+
     const Clock& clock_;
+    std::mutex mutex_;     // of learn()
+    Millis learned_at_{};  // under mutex_
     std::atomic<Millis::rep> offset_{0};
     std::atomic<bool> known_{false};
 };

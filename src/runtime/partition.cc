@@ -8,6 +8,7 @@ namespace {
 constexpr std::size_t kPollMax = 1'024;
 constexpr std::chrono::hours kKeepAlive{1};
 constexpr Millis kStatusInterval{500};
+constexpr Millis kCreditCheck{100};
 constexpr std::chrono::seconds kIdle{1};
 
 }  // namespace
@@ -17,7 +18,10 @@ Partition::Partition(Surroundings& surroundings, PartitionId id, PartitionPorts 
       id_(id),
       ports_(std::move(ports)),
       bell_(std::move(bell)),
-      waiter_(surroundings.flow.add_waiter([ring = bell_] { ring->ring(); })) {
+      waiter_(surroundings.flow.add_waiter([ring = bell_, credit = credit_] {
+          credit->store(true);
+          ring->ring();
+      })) {
     around_.freshness.add(id_, [this](BootInstant asked_at, Offset end) {
         {
             const std::lock_guard lock(mutex_);
@@ -129,6 +133,10 @@ BootInstant Partition::round() {
     if (auto taken = take_inputs(at); !taken) {
         restart(taken.error());
         return at.boot;
+    }
+    if (credit_->exchange(false) || at.boot >= next_credit_check_) {
+        next_credit_check_ = at.boot + kCreditCheck;
+        runner_->on_credit();
     }
     runner_->decide(at);
     if (runner_->failure()) {

@@ -124,7 +124,10 @@ private:
     PartitionPorts ports_;
     const std::shared_ptr<Bell> bell_;
     const std::shared_ptr<PartitionGuard> guard_ = std::make_shared<PartitionGuard>();
+    // Set when a provider may grant a slot again. Shared: a last call may come after the partition is gone.
+    const std::shared_ptr<std::atomic<bool>> credit_ = std::make_shared<std::atomic<bool>>(true);
     const ProviderFlow::WaiterId waiter_;
+    BootInstant next_credit_check_{};
 
     std::atomic<Stage> stage_{Stage::Starting};
     std::atomic<bool> draining_{false};

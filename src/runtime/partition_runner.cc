@@ -150,7 +150,7 @@ void PartitionRunner::perform(const RecipientId& recipient, Effects effects, con
         } else if (const auto* forget = std::get_if<ForgetStep>(&effect)) {
             view_.forget(*forget);
         } else if (const auto* outcome = std::get_if<OutcomeRecord>(&effect)) {
-            perform_outcome(recipient, *outcome);
+            perform_outcome(*outcome);
         } else if (const auto* count = std::get_if<Count>(&effect)) {
             perform_count(*count);
         } else {
@@ -177,7 +177,7 @@ void PartitionRunner::perform_put(const RecipientId& recipient, const PutMessage
     }
 }
 
-void PartitionRunner::perform_outcome(const RecipientId& recipient, const OutcomeRecord& outcome) {
+void PartitionRunner::perform_outcome(const OutcomeRecord& outcome) {
     out_.push_back(encode_outcome(config_, partition_, outcome, key_at_hand_));
     out_bytes_ += out_.back().value->size();
     counted_outcomes_.emplace_back(outcome.outcome, outcome.reason);

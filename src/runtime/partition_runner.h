@@ -159,7 +159,7 @@ private:
     void decide_one(const RecipientId& recipient, const Input& input, const Now& now);
     void perform(const RecipientId& recipient, Effects effects, const Now& now);
     void perform_put(const RecipientId& recipient, const PutMessage& put, const Now& now);
-    void perform_outcome(const RecipientId& recipient, const OutcomeRecord& outcome);
+    void perform_outcome(const OutcomeRecord& outcome);
     void perform_count(const Count& count);
     void perform_rest(const RecipientId& recipient, const Effect& effect);
     void follow_up(const FollowUp& next, const Now& now);

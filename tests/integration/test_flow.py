@@ -107,12 +107,12 @@ def test_default_message_ids(make_stack):
     stack.feed.send("ann", campaign_id="spring")
     for step in (1, 2):
         stack.feed.step("ann", " Drip ", step, campaign_id="spring")
-        stack.feed.step("ann", "drip", step)
+        stack.feed.step("ann", "other", step)
     stack.instance().start()
     stack.check(min_executed=5)
     assert sorted(row["message_id"] for row in stack.outcomes.of("ann") if row["outcome"] == "sent") == [
-        "campaign:spring", "campaign:spring:sequence:drip:1", "campaign:spring:sequence:drip:2", "sequence:drip:1",
-        "sequence:drip:2"]
+        "campaign:spring", "campaign:spring:sequence:drip:1", "campaign:spring:sequence:drip:2", "sequence:other:1",
+        "sequence:other:2"]
     assert sum(row["outcome"] == "duplicate" for row in stack.outcomes.of("ann")) == 1
 
 
