@@ -36,7 +36,7 @@ void withdraw(AttemptSink& sink, const Clock& clock, const DispatchRequest& requ
 }  // namespace
 
 CurlDispatcher::CurlDispatcher(const Config& config, const Clock& clock, AttemptSink& sink,
-                               CurlOptions options)
+                               const CurlOptions& options)
     : clock_(clock), sink_(sink) {
     initialise_curl_once();
     const std::size_t count = std::max<std::size_t>(config.dispatch.io_threads, 1);

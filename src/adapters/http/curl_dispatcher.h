@@ -35,7 +35,7 @@ struct CurlOptions {
 class CurlDispatcher final : public Dispatcher {
 public:
     CurlDispatcher(const Config& config, const Clock& clock, AttemptSink& sink,
-                   CurlOptions options = {});
+                   const CurlOptions& options = {});
     // As stop(now).
     ~CurlDispatcher() override;
     CurlDispatcher(const CurlDispatcher&) = delete;

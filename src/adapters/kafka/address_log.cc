@@ -10,7 +10,7 @@ constexpr std::size_t kTurn = 256;
 
 }  // namespace
 
-AddressLog::AddressLog(KafkaInput& input, std::string topic, PartitionId partitions,
+AddressLog::AddressLog(KafkaInput& input, const std::string& topic, PartitionId partitions,
                        const std::function<void()>& wake) {
     for (PartitionId partition = 0; partition < partitions; ++partition) {
         streams_.push_back(input.open(topic, partition, wake));

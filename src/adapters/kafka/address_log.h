@@ -25,7 +25,7 @@ struct PartitionRecord {
 class AddressLog {
 public:
     // `wake`: see KafkaInput::open.
-    AddressLog(KafkaInput& input, std::string topic, PartitionId partitions,
+    AddressLog(KafkaInput& input, const std::string& topic, PartitionId partitions,
                const std::function<void()>& wake);
 
     // Where each partition is read from; one that is not named begins at its first record.

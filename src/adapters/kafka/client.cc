@@ -168,7 +168,7 @@ bool Client::close(Millis within) {
     const std::string name = rd_kafka_name(handle_);
     rd_kafka_t* const handle = std::exchange(handle_, nullptr);
     std::promise<void> destroyed;
-    std::future<void> finished = destroyed.get_future();
+    const std::future<void> finished = destroyed.get_future();
     // The thread holds the state: callbacks of a handle that is left behind still reach it.
     std::thread closer([handle, state = state_, done = std::move(destroyed)]() mutable {
         rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
