@@ -208,6 +208,7 @@ using Message = std::pair<MessageId, MessageRow>;
 
 std::vector<const Message*> latest_first(const RecipientFacts& facts) {
     std::vector<const Message*> messages;
+    messages.reserve(facts.messages.size());
     for (const Message& message : facts.messages) {
         messages.push_back(&message);
     }
