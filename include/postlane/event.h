@@ -44,7 +44,7 @@ struct SendEvent {
     std::optional<Content> content;
     std::vector<std::pair<std::string, std::string>> headers;
     std::vector<std::string> tags;
-    std::vector<std::pair<std::string, std::string>> metadata;  // values as text; non-strings as compact JSON
+    std::vector<std::pair<std::string, std::string>> metadata;  // non-strings as compact JSON
     std::string unsubscribe_url;                                // empty: none
     Hash128 body_hash{};  // canonical, over what the contract names
     // The event's JSON text (framing stripped), as given. For providers that take the event itself.

@@ -70,7 +70,7 @@ struct HaltOver {
 struct InDoubt {
     const MessageId& message_id;
     const SendEvent& event;
-    std::optional<Hash128> request_hash;  // of today's rendering for the intent's provider; absent: gone
+    std::optional<Hash128> request_hash;  // of today's rendering for its provider; absent: gone
 };
 
 // An attempt of this process that was never handed over: back to ready, uncounted.

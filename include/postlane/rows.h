@@ -42,16 +42,16 @@ struct MessageRow {
     std::string provider;             // that took it, or of the last attempt
     std::string provider_message_id;  // once sent
     std::uint32_t attempts = 0;       // that the last check let pass
-    std::uint32_t route_position = 0;  // providers of the route before this one rejected it for good
+    std::uint32_t route_position = 0;  // providers before it rejected for good
     bool maybe_executed = false;      // at least one of them has no known result
     bool ended_ahead = false;         // ended while a lower step of its sequence had not
-    bool outside_sequence = false;    // names a step that it never held: late, conflicting, one too many
+    bool outside_sequence = false;    // its step was never its: late, conflicting
     Instant received_at{};
     Instant decided_at{};  // of the latest state
     Instant due_at{};
     Instant expires_at{};               // time to live; fixed once the step is expected
     std::optional<Instant> expires_at_given;  // from the event
-    Instant wake_at{};                  // when to look again: due, gap timer, retry; the epoch: never
+    Instant wake_at{};                  // due, gap timer, retry; the epoch: never
     Instant first_attempt_at{};         // when the provider may first have seen the key
     std::vector<Step> skipped_steps;    // passed over before this one, named by its outcome
     std::optional<Intent> intent;       // of the open or last undecided attempt
@@ -74,7 +74,7 @@ struct SequenceRow {
         Instant until{};
     };
     std::optional<Halt> halt;
-    std::vector<Step> skipped_steps;  // passed over, not yet named by an outcome; at most kSkippedMax
+    std::vector<Step> skipped_steps;  // no outcome named them yet; at most kSkippedMax
     Instant row_expires_at{};
 };
 inline constexpr std::size_t kSkippedMax = 100;

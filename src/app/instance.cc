@@ -36,7 +36,7 @@ void catch_stop_signals() {
     struct sigaction ignore {};
     ignore.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &ignore, nullptr);
-    sigaction(SIGXFSZ, &ignore, nullptr);  // a file-size limit then reads as "no space", which is handled
+    sigaction(SIGXFSZ, &ignore, nullptr);  // then it reads as "no space"
 }
 
 template <class T>

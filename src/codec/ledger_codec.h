@@ -64,7 +64,7 @@ struct Key {
 // Which message holds (recipient, sequence, step). Steps sort by number.
 [[nodiscard]] std::string step_prefix(const RecipientId& recipient, std::string_view sequence_id);
 [[nodiscard]] std::string step_key(const RecipientId& recipient, std::string_view sequence_id, Step step);
-[[nodiscard]] std::string encode_step(const StepEntry& entry);  // without the step, which is in the key
+[[nodiscard]] std::string encode_step(const StepEntry& entry);  // the key has the step
 [[nodiscard]] Result<StepEntry> decode_step(std::string_view key, std::string_view value);
 
 // When to look at something again. Hints: a wake whose row has another wake_at is stale and dropped.

@@ -19,7 +19,7 @@ void reject(Decision& decision, const SendReceived& input) {
 
     OutcomeRecord outcome;
     outcome.outcome = Outcome::DeadLettered;
-    outcome.reason = rejection.reason;  // the recipient is the raw key, if that is text: the encoder sees
+    outcome.reason = rejection.reason;  // recipient: the raw key, if it is text
     outcome.input_offset = input.record.offset;
     outcome.received_at = input.received_at;
     outcome.decided_at = decision.now();

@@ -21,7 +21,7 @@ public:
     static constexpr std::size_t kStripes = 1024;
 
     std::atomic<std::uint64_t> epoch{0};             // 0: not ours
-    std::atomic<BootInstant::rep> fresh_since{0};    // every suppression acknowledged before is applied
+    std::atomic<BootInstant::rep> fresh_since{0};    // suppressions until then are applied
     // Bumped after a suppression of the stripe was applied and before a freshness that includes it is published.
     std::array<std::atomic<std::uint64_t>, kStripes> changes{};
 

@@ -38,7 +38,7 @@ struct Surroundings {
     FreshnessService& freshness;
     Metrics& metrics;
     std::function<std::size_t()> owned_partitions;
-    std::function<void(PartitionId, Offset next_send)> show_progress;  // group offsets, for lag monitoring only
+    std::function<void(PartitionId, Offset next_send)> show_progress;  // group offsets
     std::function<Hash128()> new_uuid;
     std::function<void(Severity, std::string_view event, const std::string& text)> log;
 };
@@ -80,7 +80,7 @@ public:
     // Any thread. Runs on the partition's thread between two rounds, if it is running.
     void post(std::function<void(Partition&)> question);
     [[nodiscard]] PartitionId id() const noexcept { return id_; }
-    [[nodiscard]] PartitionRunner* runner() { return runner_.get(); }  // the partition's thread only
+    [[nodiscard]] PartitionRunner* runner() { return runner_.get(); }  // its thread only
 
     struct Status {
         std::int64_t restore_remaining = 0;

@@ -230,7 +230,7 @@ private:
     std::map<AttemptId, OpenAttempt> open_;
     std::vector<Doubt> doubts_;
     std::map<std::string, RouteTimer> timers_;
-    std::set<std::string> blocked_routes_;  // no provider of theirs grants a slot, until on_credit()
+    std::set<std::string> blocked_routes_;  // no slot for them until on_credit()
     std::set<std::string> parked_routes_;   // their messages went from memory to the store alone
     BootInstant blocked_until_{};
     Instant next_expiry_check_{};

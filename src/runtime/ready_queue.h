@@ -98,7 +98,7 @@ private:
     void check_empty(const RecipientId& recipient, Slot& slot);
 
     std::unordered_map<std::string, Slot> slots_;
-    std::map<std::string, std::map<Rank, const ReadyItem*>> runnable_;  // by route: items of free recipients
+    std::map<std::string, std::map<Rank, const ReadyItem*>> runnable_;  // of free recipients
     std::set<std::string> hungry_;                    // recipients with no items and more_from
     std::size_t size_ = 0;
 };

@@ -127,7 +127,6 @@ private:
 
     Time now_ = 0;
     std::uint64_t serial_ = 0;
-    std::vector<std::unique_ptr<char[]>> free_stacks_;  // outlives the events, whose fibers return theirs
     std::priority_queue<Event, std::vector<Event>, Later> events_;
     Fiber* current_ = nullptr;
     ucontext_t main_{};

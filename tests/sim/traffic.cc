@@ -64,6 +64,9 @@ std::size_t Traffic::add_send(SendSpec spec, std::string extra_members) {
     if (spec.send_at) {
         value += fmt::format(R"(,"send_at":"{}")", format_time(env_.broker.time_at(*spec.send_at)));
     }
+    if (spec.expires_at) {
+        value += fmt::format(R"(,"expires_at":"{}")", format_time(env_.broker.time_at(*spec.expires_at)));
+    }
     value += extra_members;
     value += fmt::format(R"(,"content":{{"subject":"{}","text":"hello"}}}})", subject_of(number));
     if (spec.value.empty()) {
@@ -107,12 +110,10 @@ void Traffic::offer_message(const TrafficOptions& options, std::size_t number) {
     if (env_.random.chance(options.scheduled)) {
         spec.send_at = when + env_.random.between(-kSecond, options.duration / 2);
     }
-    std::string extra;
     if (env_.random.chance(0.1)) {
-        const Time expires = when + env_.random.between(0, options.duration);
-        extra = fmt::format(R"(,"expires_at":"{}")", format_time(env_.broker.time_at(expires)));
+        spec.expires_at = when + env_.random.between(0, options.duration);
     }
-    schedule(add_send(std::move(spec), extra), options, when);
+    schedule(add_send(std::move(spec)), options, when);
 }
 
 void Traffic::offer_sequence(const TrafficOptions& options, std::size_t number, std::size_t steps) {
@@ -145,7 +146,7 @@ void Traffic::offer_poison(const TrafficOptions& options, std::size_t number) {
     SendSpec spec = new_spec(options);
     spec.message_id = "p" + std::to_string(number);
     spec.poison = true;
-    constexpr std::array kValues{"{\"to\":", "[]", "{\"to\":{\"email\":\"x\"}}", "", "null",
+    constexpr std::array kValues{"{\"to\":", "[]", "{\"to\":{\"email\":\"x\"}}", " ", "null",
                                  "{\"to\":{\"email\":\"a@example.com\"},\"route\":\"nowhere\",\"message_id\":\"q\","
                                  "\"content\":{\"subject\":\"s\",\"text\":\"t\"}}",
                                  "{\"to\":{\"email\":\"a@example.com\"},\"recipient_id\":\"other\",\"message_id\":"
@@ -161,7 +162,7 @@ void Traffic::offer_poison(const TrafficOptions& options, std::size_t number) {
         if (kind == kKeyless) {
             record.key.reset();
         } else if (kind > kKeyless) {
-            partition = (partition + 1) % env_.broker.partitions(Topic::Sends);  // misrouted, unless there is one
+            partition = (partition + 1) % env_.broker.partitions(Topic::Sends);  // misrouted
             record.value = env_.broker.partitions(Topic::Sends) == 1 ? "{" : poison.value;
         }
         (void)env_.broker.append(Topic::Sends, partition, std::move(record));
@@ -286,7 +287,7 @@ Offset Traffic::produce_suppression(std::size_t number, TransactionId transactio
         spec.by_address ? partition_for(spec.whom, env_.broker.partitions(topic), config_.kafka.partitioner)
                         : home_of(spec.whom);
     if (!spec.by_address && env_.random.chance(0.05)) {
-        partition = (partition + 1) % env_.broker.partitions(topic);  // the wrong partitioner: to be forwarded
+        partition = (partition + 1) % env_.broker.partitions(topic);  // to be forwarded
     }
     const Offset offset = env_.broker.append(topic, partition, std::move(record));
     env_.trace(env_.scheduler, "produced {} {} of {} {} p{}@{}{}", word(spec.action), to_string(spec.reason), spec.whom,
