@@ -132,11 +132,16 @@ Esp::Answer Esp::arrive(std::size_t provider, const HttpRequest& request, Time h
         }
         return answer;
     }
+    return treated(treatment, std::move(execution), request.body, std::move(answer));
+}
+
+Esp::Answer Esp::treated(Treatment treatment, Execution execution, const std::string& body,
+                         Answer answer) {
     switch (treatment) {
         case Treatment::ByDice:
         case Treatment::Accept:
             answer.status = kOk;
-            answer.id = execute(std::move(execution), request.body);
+            answer.id = execute(std::move(execution), body);
             return answer;
         case Treatment::Reject:
             answer.status = kUnprocessable;
@@ -144,7 +149,7 @@ Esp::Answer Esp::arrive(std::size_t provider, const HttpRequest& request, Time h
         case Treatment::Throttle:
             return answer;
         case Treatment::ErrorExecuted:
-            (void)execute(std::move(execution), request.body);
+            (void)execute(std::move(execution), body);
             answer.status = kInternal;
             return answer;
         case Treatment::ErrorNotExecuted:
@@ -152,19 +157,19 @@ Esp::Answer Esp::arrive(std::size_t provider, const HttpRequest& request, Time h
             return answer;
         case Treatment::LoseAnswer:
             env_.sometimes("answer_lost_after_accept");
-            (void)execute(std::move(execution), request.body);
+            (void)execute(std::move(execution), body);
             answer.connection_dies = true;
             return answer;
         case Treatment::HangExecuted:
-            (void)execute(std::move(execution), request.body);
+            (void)execute(std::move(execution), body);
             return answer;
         case Treatment::HangLate: {
-            if (config_.providers[provider].idempotency == config::Idempotency::Header) {
-                remembered_[provider][execution.key].running = true;
+            if (config_.providers[execution.provider].idempotency == config::Idempotency::Header) {
+                remembered_[execution.provider][execution.key].running = true;
             }
-            const Time when = env_.now() + env_.random.between(0, micros(config_.providers[provider].timeout));
+            const Time when = env_.now() + env_.random.between(0, micros(config_.providers[execution.provider].timeout));
             execution.maybe_late = true;
-            env_.scheduler.at(when, [this, execution, body = request.body] { (void)execute(execution, body); });
+            env_.scheduler.at(when, [this, execution, body] { (void)execute(execution, body); });
             return answer;
         }
         case Treatment::HangNever:

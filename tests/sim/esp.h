@@ -64,6 +64,8 @@ private:
     };
     [[nodiscard]] Treatment draw();
     std::string execute(Execution execution, const std::string& body);
+    // What the provider does with a request it sees for the first time.
+    [[nodiscard]] Answer treated(Treatment treatment, Execution execution, const std::string& body, Answer answer);
     [[nodiscard]] bool remembers(std::size_t provider, const std::string& key, Answer& answer, const std::string& body);
 
     Env& env_;

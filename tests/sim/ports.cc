@@ -80,7 +80,8 @@ Offset SimEndOffsets::end_of(Topic topic, PartitionId partition) const {
     Offset end = env_.broker.end_offset(topic, partition);
     if (env_.mutant == Mutant::EndOffsetsOld) {
         const auto& log = env_.broker.log(topic, partition);
-        while (!log.empty() && end > 0 && log[static_cast<std::size_t>(end - 1)].appended_at + kOldAnswer > env_.now()) {
+        while (!log.empty() && end > 0 &&
+               log[static_cast<std::size_t>(end - 1)].appended_at + kOldAnswer > env_.now()) {
             end -= 1;
         }
     }
