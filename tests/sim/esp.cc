@@ -167,7 +167,9 @@ Esp::Answer Esp::treated(Treatment treatment, Execution execution, const std::st
             if (config_.providers[execution.provider].idempotency == config::Idempotency::Header) {
                 remembered_[execution.provider][execution.key].running = true;
             }
-            const Time when = env_.now() + env_.random.between(0, micros(config_.providers[execution.provider].timeout));
+            const Time when =
+                env_.now() +
+                env_.random.between(0, micros(config_.providers[execution.provider].timeout));
             execution.maybe_late = true;
             env_.scheduler.at(when, [this, execution, body] { (void)execute(execution, body); });
             return answer;
