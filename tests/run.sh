@@ -28,12 +28,17 @@ stage() {
     fi
 }
 
-# ctests MINUTES ARGUMENTS...: no test starts after so many minutes, and the running one ends then.
+# ctests MINUTES ARGUMENTS...: no test starts after so many minutes, and the running one ends then. Tests that were not
+# run count as failed.
 ctests() {
-    local minutes=$1
+    local minutes=$1 log=$build/ctest.log
     shift
     ctest --test-dir "$build" --output-on-failure --timeout 180 \
-        --stop-time "$(date --date="+$minutes minutes" +%H:%M:%S)" "$@"
+        --stop-time "$(date --date="+$minutes minutes" +%H:%M:%S)" "$@" | tee "$log" || return 1
+    if grep -q 'stop time has been passed' "$log"; then
+        echo "not all tests were run within $minutes minutes"
+        return 1
+    fi
 }
 
 echo "=== build"
