@@ -34,7 +34,7 @@ ctests() {
     local minutes=$1 log=$build/ctest.log
     shift
     ctest --test-dir "$build" --output-on-failure --timeout 180 \
-        --stop-time "$(date --date="+$minutes minutes" +%H:%M:%S)" "$@" | tee "$log" || return 1
+        --stop-time "$(date --date="+$minutes minutes" +%H:%M:%S)" "$@" 2>&1 | tee "$log" || return 1
     if grep -q 'stop time has been passed' "$log"; then
         echo "not all tests were run within $minutes minutes"
         return 1
