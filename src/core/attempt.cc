@@ -101,11 +101,15 @@ std::optional<std::uint32_t> place_after(const Decision& decision, const Message
     return static_cast<std::uint32_t>(next);
 }
 
+// What the end of the last attempt proves.
+MessageState not_sent(const MessageRow& row) {
+    return row.maybe_executed ? MessageState::Ambiguous : MessageState::Failed;
+}
+
 void retry(Decision& decision, const MessageId& id, MessageRow row, std::optional<Millis> retry_after) {
     if (row.attempts >= decision.config().dispatch.max_attempts) {
-        decision.end(id, std::move(row),
-                     {.state = row.maybe_executed ? MessageState::Ambiguous : MessageState::Failed,
-                      .reason = Reason::RetriesExhausted});
+        const MessageState state = not_sent(row);
+        decision.end(id, std::move(row), {.state = state, .reason = Reason::RetriesExhausted});
         return;
     }
     const Millis wait = retry_delay(decision.recipient(), id, row.attempts, retry_after);
@@ -120,9 +124,8 @@ void rejected(Decision& decision, const MessageId& id, MessageRow row) {
         decision.keep(id, std::move(row), MessageState::Ready, decision.now());
         return;
     }
-    decision.end(id, std::move(row),
-                 {.state = row.maybe_executed ? MessageState::Ambiguous : MessageState::Failed,
-                  .reason = Reason::RejectedByProvider});
+    const MessageState state = not_sent(row);
+    decision.end(id, std::move(row), {.state = state, .reason = Reason::RejectedByProvider});
 }
 
 // May or may not have been executed.
