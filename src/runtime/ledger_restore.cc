@@ -18,6 +18,7 @@ Result<void> LedgerView::load_cursors() {
     if (!genesis || !offsets) {
         return tl::unexpected<Error>((genesis ? offsets : genesis).error());
     }
+    store_was_kept_ = genesis->has_value() || offsets->has_value();
     if (*genesis) {
         auto row = ledger::decode_genesis(**genesis);
         if (!row) {
@@ -91,6 +92,9 @@ Result<void> LedgerView::replay_message(const ledger::Key& key, const LedgerLog:
     const bool has_step = row->sequence && !row->outside_sequence;
     const std::string step_key =
         has_step ? ledger::step_key(key.recipient, row->sequence->id, row->sequence->step) : std::string();
+    if (auto given_up = give_up_step(key, step_key); !given_up) {
+        return given_up;
+    }
     if (has_step) {
         pinned_steps_.erase(step_key);
     }
@@ -116,6 +120,38 @@ Result<void> LedgerView::replay_message(const ledger::Key& key, const LedgerLog:
     }
     replay_batch_.operations.push_back({bytes, std::string(*record.value)});
     return {};
+}
+
+// A message that was admitted again may hold another step than in the store, and compaction may have taken the record
+// in between that ended the first. What the store has is older than every record replayed, so it is put right there.
+Result<void> LedgerView::give_up_step(const ledger::Key& key, std::string_view step_key_now) {
+    if (!store_was_kept_) {
+        return {};
+    }
+    const MessageId id(key.id);
+    const auto before = stored(ledger::message_key(key.recipient, id));
+    const auto row = before ? ledger::decode_message(*before) : Result<MessageRow>(MessageRow{});
+    if (failure_ || !row) {
+        return tl::unexpected<Error>(failure_ ? *failure_ : row.error());
+    }
+    if (!row->sequence || row->outside_sequence) {
+        return {};
+    }
+    const std::string step_key = ledger::step_key(key.recipient, row->sequence->id, row->sequence->step);
+    if (step_key == step_key_now) {
+        return {};
+    }
+    const auto bytes = stored(step_key);
+    const auto entry = bytes ? ledger::decode_step(step_key, *bytes) : Result<StepEntry>(StepEntry{});
+    if (failure_ || !entry) {
+        return tl::unexpected<Error>(failure_ ? *failure_ : entry.error());
+    }
+    if (!bytes || entry->message_id != id) {
+        return {};
+    }
+    StoreBatch out;
+    out.operations.push_back({step_key, std::nullopt});
+    return store_.write(out);
 }
 
 Result<void> LedgerView::flush_replay() {

@@ -190,6 +190,7 @@ void LedgerView::put(const PutMessage& effect) {
     auto in_batch = messages_.find(key);
     bool in_store = false;
     if (in_batch == messages_.end()) {
+        rows_.erase(key);  // forgotten in this batch, and here again: one record per key
         BatchMessage message;
         message.recipient = recipient_;
         message.message_id = effect.message_id;
@@ -205,6 +206,10 @@ void LedgerView::put(const PutMessage& effect) {
         batch_bytes_ += key.size() + 200;
     }
     batch_bytes_ += effect.row.payload ? effect.row.payload->value.size() : 0;
+    if (in_batch->second.order != 0 && in_batch->second.row.sequence != effect.row.sequence) {
+        // Ended and admitted again with another step: only this record says that the first step is free.
+        superseded_.emplace_back(in_batch->second.order, Sealed{key, ledger::encode(in_batch->second.row), true});
+    }
     in_batch->second.row = effect.row;
     in_batch->second.order = ++next_order_;
     step_changed(key, effect.message_id, effect.row, in_store);
@@ -251,13 +256,13 @@ void LedgerView::put_genesis(const GenesisRow& row) {
 }
 
 std::vector<OutRecord> LedgerView::ledger_records(PartitionId partition) {
-    std::vector<std::pair<std::uint64_t, Sealed>> ordered;
-    ordered.reserve(messages_.size() + rows_.size());
+    std::vector<std::pair<std::uint64_t, Sealed>> ordered = std::exchange(superseded_, {});
+    ordered.reserve(ordered.size() + messages_.size() + rows_.size());
     for (const auto& [key, message] : messages_) {
-        ordered.emplace_back(message.order, Sealed{key, ledger::encode(message.row)});
+        ordered.emplace_back(message.order, Sealed{key, ledger::encode(message.row), false});
     }
     for (const auto& [key, row] : rows_) {
-        ordered.emplace_back(row.order, Sealed{key, row.value});
+        ordered.emplace_back(row.order, Sealed{key, row.value, false});
     }
     std::sort(ordered.begin(), ordered.end(),
               [](const auto& left, const auto& right) { return left.first < right.first; });
@@ -350,6 +355,9 @@ Result<void> LedgerView::applied(const CommitReceipt& receipt, Instant now) {
     out.operations = std::exchange(local_, {});
     for (std::size_t index = 0; index < sealed_.size(); ++index) {
         Sealed& sealed = sealed_[index];
+        if (sealed.superseded) {
+            continue;
+        }
         if (const auto message = messages_.find(sealed.key); message != messages_.end()) {
             apply_message(out, sealed.key, message->second, receipt.ledger_offsets.at(index),
                           *std::move(sealed.value));

@@ -121,6 +121,7 @@ private:
     struct Sealed {
         std::string key;
         std::optional<std::string> value;
+        bool superseded = false;  // by a later record of the batch: for readers of the topic alone
     };
     struct BatchRow {
         std::optional<std::string> value;  // absent: tombstone
@@ -143,6 +144,7 @@ private:
     [[nodiscard]] static ledger::Wake halt_wake(const RecipientId& recipient, std::string_view sequence_id,
                                                 const SequenceRow::Halt& halt);
     [[nodiscard]] Result<void> replay_message(const ledger::Key& key, const LedgerLog::Record& record);
+    [[nodiscard]] Result<void> give_up_step(const ledger::Key& key, std::string_view step_key_now);
     [[nodiscard]] Result<void> flush_replay();
     [[nodiscard]] Offset oldest_pinned(Offset otherwise) const;
     void fail_with(const Error& error) const;
@@ -155,6 +157,7 @@ private:
     // The batch.
     std::map<std::string, BatchMessage> messages_;
     std::map<std::string, BatchRow> rows_;
+    std::vector<std::pair<std::uint64_t, Sealed>> superseded_;
     std::map<std::string, BatchStep> steps_;
     std::vector<StoreBatch::Operation> local_;  // of the store alone
     std::uint64_t next_order_ = 0;
@@ -169,6 +172,7 @@ private:
     std::optional<GenesisRow> genesis_;
     OffsetsRow offsets_;
     StoreBatch replay_batch_;
+    bool store_was_kept_ = false;
     std::vector<ledger::Wake> new_wakes_;
     mutable std::optional<Error> failure_;
     // What the last questions were answered with: one decision asks the same several times.

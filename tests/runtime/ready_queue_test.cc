@@ -26,17 +26,17 @@ ReadyItem item(const std::string& recipient, const std::string& id, int due, Off
     return ready;
 }
 
-std::vector<std::string> names(const std::vector<const ReadyItem*>& items) {
+std::vector<std::string> names(const std::vector<ReadyItem>& items) {
     std::vector<std::string> ids;
-    for (const ReadyItem* one : items) {
-        ids.push_back(one->message_id.value());
+    for (const ReadyItem& one : items) {
+        ids.push_back(one.message_id.value());
     }
     return ids;
 }
 
 std::vector<std::string> next(const ReadyQueue& queue, const std::set<std::string>& blocked = {},
                               std::size_t limit = 100) {
-    return names(queue.candidates(blocked, limit));
+    return names(queue.candidates(blocked, BootInstant::max(), limit));
 }
 
 TEST(ReadyQueueTest, DueThenInputOrderAcrossRecipientsAndRoutes) {
@@ -66,6 +66,28 @@ TEST(ReadyQueueTest, ABlockedRouteIsInNobodysWay) {
     queue.offer(item("bob", "also_blocked", 5, 3, "a"));
     EXPECT_THAT(next(queue, {"a"}), ElementsAre("free"));
     EXPECT_THAT(next(queue, {"a", "b"}), IsEmpty());
+}
+
+TEST(ReadyQueueTest, WhatBecameReadyAfterTheViewWasFreshIsLeftOut) {
+    ReadyQueue queue;
+    ReadyItem early = item("ann", "early", 10, 1);
+    early.ready_since = BootInstant{Millis{5}};
+    ReadyItem late = item("bob", "late", 10, 2);
+    late.ready_since = BootInstant{Millis{6}};
+    queue.offer(early);
+    queue.offer(late);
+    EXPECT_THAT(names(queue.candidates({}, BootInstant{Millis{4}}, 9)), IsEmpty());
+    EXPECT_THAT(names(queue.candidates({}, BootInstant{Millis{5}}, 9)), ElementsAre("early"));
+    EXPECT_THAT(names(queue.candidates({}, BootInstant{Millis{6}}, 9)),
+                ElementsAre("early", "late"));
+    EXPECT_EQ(queue.latest_ready_since(), BootInstant{Millis{6}});
+    queue.set_busy(RecipientId("bob"));
+    EXPECT_EQ(queue.latest_ready_since(), BootInstant{Millis{5}});
+    queue.set_busy(RecipientId("ann"));
+    EXPECT_EQ(queue.latest_ready_since(), BootInstant{});
+    queue.set_free(RecipientId("bob"));
+    queue.remove(RecipientId("bob"), MessageId("late"));
+    EXPECT_EQ(queue.latest_ready_since(), BootInstant{});
 }
 
 TEST(ReadyQueueTest, ABusyRecipientIsPassedOver) {

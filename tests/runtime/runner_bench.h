@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,19 @@
 #include "runtime/partition_runner.h"
 
 namespace postlane {
+
+inline void PrintTo(MessageState state, std::ostream* out) {
+    *out << to_string(state);
+}
+
+inline std::string header_of(const DispatchRequest& request, const std::string& name) {
+    for (const auto& [key, value] : request.request.headers) {
+        if (key == name) {
+            return value;
+        }
+    }
+    return {};
+}
 
 inline Config runner_config() {
     Config config;
@@ -169,17 +183,20 @@ public:
     void turn() {
         prove_fresh();
         runner->on_results(registry->take(0));
+        runner->on_credit();
         runner->decide(now);
         if (runner->has_batch()) {
             commit();
         }
     }
-    // Cycles until nothing is left to commit.
+    // Cycles until nothing more happens.
     void settle() {
-        for (int cycle = 0; cycle < 100; ++cycle) {
+        int quiet = 0;
+        for (int cycle = 0; cycle < 1'000; ++cycle) {
             const std::size_t before = transactions;
             turn();
-            if (transactions == before) {
+            quiet = transactions == before ? quiet + 1 : 0;
+            if (quiet == 8) {
                 return;
             }
         }

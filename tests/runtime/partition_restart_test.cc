@@ -1,0 +1,196 @@
+// What a restart of the partition, or a process that takes it over, makes of what was under way.
+#include "runtime/partition_runner.h"
+
+#include <gtest/gtest.h>
+
+#include "runner_bench.h"
+
+namespace postlane {
+namespace {
+
+using enum MessageState;
+using std::chrono::hours;
+using std::chrono::seconds;
+
+TEST(PartitionRestartTest, OwnIntentNeverSubmittedGoesBackUncounted) {
+    RunnerBench bench;
+    bench.send("ann", "m");
+    bench.prove_fresh();
+    bench.runner->decide(bench.now);
+    // Committed, as it turns out, but the answer to the commit never came.
+    (void)bench.ledger.commit(bench.runner->seal(bench.now).records);
+    bench.start();
+    EXPECT_EQ(bench.flow.in_flight(), 0U);
+
+    EXPECT_EQ(bench.state("ann", "m"), Ready);
+    EXPECT_EQ(bench.message("ann", "m")->attempts, 0U);
+    bench.settle();
+    EXPECT_EQ(bench.on_the_wire(), 1U);
+    bench.answer(202);
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m"), Sent);
+    EXPECT_EQ(bench.message("ann", "m")->attempts, 1U);
+}
+
+TEST(PartitionRestartTest, AnAbortedCommitIsDecidedAnew) {
+    RunnerBench bench;
+    bench.send("ann", "m");
+    bench.prove_fresh();
+    bench.runner->decide(bench.now);
+    (void)bench.runner->seal(bench.now);  // aborted
+    bench.start();
+    EXPECT_EQ(bench.on_the_wire(), 0U);
+    EXPECT_EQ(bench.runner->next_offsets().sends, 0);
+    bench.next_send = 0;
+    bench.send("ann", "m");
+    bench.settle();
+    EXPECT_EQ(bench.on_the_wire(), 1U);
+}
+
+TEST(PartitionRestartTest, OwnIntentOnTheWireIsAwaited) {
+    RunnerBench bench;
+    bench.send("ann", "m");
+    bench.settle();
+    const DispatchRequest request = bench.take_submitted();
+    bench.registry->handed_over(request.attempt);
+    bench.start();
+    bench.advance(hours{1});
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m"), Sending);
+    EXPECT_EQ(bench.on_the_wire(), 0U);
+
+    AttemptResult result;
+    result.kind = AttemptResult::Kind::Answered;
+    result.answer.status = 202;
+    bench.finish(request, std::move(result));
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m"), Sent);
+    EXPECT_EQ(bench.flow.in_flight(), 0U);
+}
+
+TEST(PartitionRestartTest, AResultWhoseCommitFailedIsDecidedAgain) {
+    RunnerBench bench;
+    bench.send("ann", "m");
+    bench.settle();
+    bench.answer(202);
+    bench.prove_fresh();
+    bench.runner->on_results(bench.registry->take(0));
+    bench.runner->decide(bench.now);
+    (void)bench.runner->seal(bench.now);  // aborted
+    bench.start();
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m"), Sent);
+    EXPECT_EQ(bench.on_the_wire(), 0U);
+    EXPECT_EQ(bench.flow.in_flight(), 0U);
+}
+
+TEST(PartitionRestartTest, ASecondIntentWaitsBehindOneThatIsAwaited) {
+    RunnerBench bench;
+    bench.send("ann", "m1");
+    bench.send("ann", "m2");
+    bench.settle();
+    bench.start();
+    bench.settle();
+    EXPECT_EQ(bench.on_the_wire(), 1U);
+    EXPECT_EQ(bench.state("ann", "m2"), Ready);
+}
+
+TEST(PartitionRestartTest, AForeignIntentWaitsOutItsLease) {
+    RunnerBench bench;
+    bench.send("ann", "m1");
+    bench.settle();
+    const std::string key = header_of(bench.dispatcher.submitted[0], "Idempotency-Key");
+    ASSERT_FALSE(key.empty());
+    const std::string body = bench.dispatcher.submitted[0].request.body;
+    bench.dispatcher.submitted.clear();
+    bench.start_process(8);  // the other one died; its credits are its own
+    bench.send("ann", "m2");
+    bench.send("bob", "n");
+
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m1"), Sending);
+    EXPECT_EQ(bench.state("ann", "m2"), Ready);  // only that recipient waits
+    EXPECT_EQ(bench.state("bob", "n"), Sending);
+    bench.dispatcher.submitted.clear();
+
+    // 5 s deadline + 30 s request time-out + 1 s.
+    bench.advance(seconds{36} - Millis{1});
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m1"), Sending);
+    EXPECT_EQ(bench.on_the_wire(), 0U);
+    bench.advance(Millis{1});
+    bench.settle();
+    EXPECT_NE(bench.state("ann", "m1"), Sending);
+    EXPECT_TRUE(bench.message("ann", "m1")->maybe_executed);
+    // Free for the recipient's other mail, and replayed with the same key and bytes.
+    bench.advance(seconds{2});
+    bench.settle();
+    std::vector<DispatchRequest> requests = std::move(bench.dispatcher.submitted);
+    bench.dispatcher.submitted.clear();
+    ASSERT_EQ(requests.size(), 1U);
+    bench.dispatcher.submitted = std::move(requests);
+    const bool replay_first = header_of(bench.dispatcher.submitted[0], "Idempotency-Key") == key;
+    if (!replay_first) {
+        bench.answer(202);
+        bench.settle();
+    }
+    ASSERT_EQ(bench.on_the_wire(), 1U);
+    EXPECT_EQ(header_of(bench.dispatcher.submitted[0], "Idempotency-Key"), key);
+    EXPECT_EQ(bench.dispatcher.submitted[0].request.body, body);
+}
+
+TEST(PartitionRestartTest, AForeignIntentIsDecidedOnAFreshViewOnly) {
+    RunnerBench bench;
+    bench.send("ann", "m");
+    bench.settle();
+    bench.start_process(8);
+    bench.advance(seconds{36});
+    bench.runner->decide(bench.now);
+    EXPECT_EQ(bench.state("ann", "m"), Sending);
+    EXPECT_NE(bench.runner->wants_fresh_since(), BootInstant{});
+    bench.suppress("ann");
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m"), Ambiguous);
+    EXPECT_EQ(bench.message("ann", "m")->reason, Reason::SuppressedWhileInDoubt);
+}
+
+TEST(PartitionRestartTest, ScheduledMailSurvivesARestart) {
+    RunnerBench bench;
+    bench.send("ann", "m", R"("send_at":"2025-12-01T10:00:00Z")");
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m"), Scheduled);
+    bench.start();
+    bench.advance(hours{1} - Millis{1});
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m"), Scheduled);
+    bench.advance(Millis{1});
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m"), Sending);
+}
+
+TEST(PartitionRestartTest, AStoreThatFailsStopsEverything) {
+    RunnerBench bench;
+    bench.send("ann", "m");
+    bench.prove_fresh();
+    bench.store.broken = true;
+    bench.runner->decide(bench.now);
+    EXPECT_TRUE(bench.runner->failure());
+    EXPECT_EQ(bench.on_the_wire(), 0U);
+}
+
+TEST(PartitionRestartTest, LeavingMakesNoNewIntents) {
+    RunnerBench bench;
+    bench.send("ann", "m1");
+    bench.send("ann", "m2");
+    bench.settle();
+    bench.runner->stop_intents();
+    EXPECT_FALSE(bench.runner->wants_sends());
+    bench.answer(202);
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m1"), Sent);
+    EXPECT_EQ(bench.state("ann", "m2"), Ready);
+    EXPECT_EQ(bench.runner->open_intents(), 0U);
+}
+
+}  // namespace
+}  // namespace postlane
