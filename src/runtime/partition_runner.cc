@@ -299,7 +299,7 @@ void PartitionRunner::decide_suppressions(const Now& now) {
 }
 
 void PartitionRunner::decide_results(const Now& now) {
-    for (AttemptRegistry::Finished& finished : std::exchange(pending_results_, {})) {
+    for (const AttemptRegistry::Finished& finished : std::exchange(pending_results_, {})) {
         settled_.push_back(finished.attempt);
         const auto open = open_.find(finished.attempt);
         if (open == open_.end()) {

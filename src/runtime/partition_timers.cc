@@ -32,11 +32,11 @@ void PartitionRunner::note_new_wakes() {
 }
 
 void PartitionRunner::note_wake(const ledger::Wake& wake) {
-    std::string key = ledger::wake_key(wake);
+    const std::string key = ledger::wake_key(wake);
     const auto [timer, is_new] = timers_.try_emplace(wake.route, RouteTimer{key, wake.at});
     if (!is_new) {
         timer->second.next_at = std::min(timer->second.next_at, wake.at);
-        timer->second.scan_from = std::min(timer->second.scan_from, std::move(key));
+        timer->second.scan_from = std::min(timer->second.scan_from, key);
     }
 }
 
@@ -193,7 +193,7 @@ void PartitionRunner::step_aside(const RecipientId& recipient, const MessageId& 
                                  Instant until) {
     ready_.remove(recipient, id);
     if (const auto wake = wake_of(recipient, id, row)) {
-        std::string key = ledger::wake_key(*wake);
+        const std::string key = ledger::wake_key(*wake);
         RouteTimer& timer = timers_.try_emplace(wake->route, RouteTimer{key, until}).first->second;
         timer.scan_from = std::min(timer.scan_from, key);
         timer.next_at = std::min(timer.next_at, until);
