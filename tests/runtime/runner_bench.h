@@ -123,6 +123,12 @@ public:
         runner->begin(now.boot, now);
     }
 
+    // As seeking the inputs to the ledger's offsets does.
+    void rewind() {
+        runner->on_suppressions(suppressions, next_suppression);
+        runner->on_sends(sends, now);
+    }
+
     void advance(Millis by) {
         now.boot += by;
         now.broker += by;
@@ -137,6 +143,7 @@ public:
         record.value = R"({"to":{"email":")" + recipient + R"(@example.com"},"message_id":")" + id +
                        R"(","content":{"subject":"s","text":"t"})" +
                        (more.empty() ? "" : "," + more) + "}";
+        sends.push_back(record);
         std::vector<InputRecord> records;
         records.push_back(std::move(record));
         runner->on_sends(std::move(records), now);
@@ -156,6 +163,7 @@ public:
         record.key = recipient;
         record.value = R"({"action":"suppress","recipient_id":")" + recipient +
                        R"(","reason":"unsubscribe","occurred_at":"2025-11-30T00:00:00Z"})";
+        suppressions.push_back(record);
         std::vector<InputRecord> records;
         records.push_back(std::move(record));
         runner->on_suppressions(std::move(records), next_suppression);
@@ -255,6 +263,8 @@ public:
     std::vector<OutRecord> written;  // outcomes, receipts, dead letters, forwards
     Transaction last_transaction;
     std::size_t transactions = 0;
+    std::vector<InputRecord> sends;  // all that ever arrived
+    std::vector<InputRecord> suppressions;
     Offset next_send = 0;
     Offset next_suppression = 0;
     std::uint64_t epoch = 0;
