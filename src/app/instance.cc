@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kExitUnavailable = 69;
 constexpr int kExitInternal = 70;
+constexpr int kExitStorage = 74;
 constexpr int kExitConfig = 78;
 constexpr Millis kGroupPoll{100};
 constexpr std::chrono::seconds kBrokerPatience{60};
@@ -63,6 +64,8 @@ int exit_code_of(const Error& error) {
             return kExitConfig;
         case ErrorCode::Unavailable:
             return kExitUnavailable;
+        case ErrorCode::NoStorage:
+            return kExitStorage;
         case ErrorCode::Malformed:
         case ErrorCode::Rejected:
         case ErrorCode::OutcomeUnknown:
@@ -445,7 +448,8 @@ void Instance::look_after_partitions() {
             all_stopped = all_stopped && stage == Partition::Stage::Stopped;
             if (stage == Partition::Stage::Failed && !exit_code_) {
                 const auto failure = owned->partition->failure();
-                exit_code_ = failure && failure->code == ErrorCode::Misconfigured ? kExitConfig : kExitInternal;
+                const bool unavailable = !failure || failure->code == ErrorCode::Unavailable;
+                exit_code_ = unavailable ? kExitInternal : exit_code_of(*failure);
             }
         }
     }

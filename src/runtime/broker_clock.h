@@ -34,6 +34,8 @@ public:
         learned_at_ = boot;
         known_ = true;
     }
+    // False: only this machine's own clock is there to tell the time.
+    [[nodiscard]] bool known() const { return known_; }
     [[nodiscard]] Instant at(BootInstant boot) const {
         if (!known_) {
             return clock_.wall_now();

@@ -214,7 +214,9 @@ Result<void> Partition::commit(const Now& at) {
     if (auto applied = runner_->committed(*receipt, after); !applied) {
         return applied;
     }
-    around_.show_progress(id_, runner_->next_offsets().sends);
+    if (stage_ != Stage::Starting) {
+        around_.show_progress(id_, runner_->next_offsets().sends);
+    }
     return {};
 }
 

@@ -139,6 +139,7 @@ private:
     CommitPacer pacer_;
     std::vector<BootInstant> restarts_;
     Millis start_backoff_{0};
+    BootInstant next_start_{};
     BootInstant last_commit_{};
     BootInstant next_status_{};
     BootInstant proof_asked_at_{};

@@ -17,6 +17,9 @@ std::string_view word(config::Partitioner partitioner) {
 }  // namespace
 
 BootInstant Partition::start() {
+    if (around_.clock.boot_now() < next_start_) {
+        return next_start_;  // the bell rang for something else
+    }
     epoch_ += 1;
     around_.metrics.partition_state(id_, PartitionState::Fencing);
     const auto begin = [&]() -> Result<void> {
@@ -33,7 +36,8 @@ BootInstant Partition::start() {
     const auto begun = begin();
     if (!begun) {
         start_failed(begun.error());
-        return around_.clock.boot_now() + start_backoff_;
+        next_start_ = around_.clock.boot_now() + start_backoff_;
+        return next_start_;
     }
     start_backoff_ = Millis{0};
     next_status_ = {};
@@ -51,8 +55,8 @@ void Partition::start_failed(const Error& why) {
         give_up(why);
         return;
     }
-    if (why.code == ErrorCode::Corrupt) {
-        if (store_) {
+    if (why.code == ErrorCode::Corrupt || why.code == ErrorCode::NoStorage) {
+        if (store_ && why.code == ErrorCode::Corrupt) {
             (void)store_->wipe();
         }
         restarts_.push_back(around_.clock.boot_now());
@@ -112,6 +116,13 @@ Result<void> Partition::restore(BootInstant fenced_at) {
     if (!*genesis) {
         if (auto begun = first_start(); !begun) {
             return begun;
+        }
+    }
+    if (!around_.broker_clock.known()) {
+        // One commit tells the broker's time, before anything is decided by this machine's own clock.
+        runner_->ledger().put_offsets(runner_->ledger().offsets());
+        if (auto told = commit(now()); !told) {
+            return told;
         }
     }
     runner_->begin(fenced_at, now());

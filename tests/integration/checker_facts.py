@@ -61,6 +61,7 @@ class Policy:
     on_gap: str = "dead_letter"
     first_step: str = "one"
     on_ambiguous: str = "halt"
+    max_halt_ms: int = 604_800_000
     on_not_sent: str = "advance"
     resend_allowed: bool = False
     request_timeout_ms: int = 10_000
@@ -82,7 +83,8 @@ class Policy:
         for section, names in {
                 "kafka": ["partitioner"], "suppression": ["max_staleness_ms"],
                 "dispatch": ["default_ttl_ms", "max_payload_bytes"],
-                "ordering": ["min_spacing_ms", "on_gap", "first_step", "on_ambiguous", "on_not_sent"]}.items():
+                "ordering": ["min_spacing_ms", "on_gap", "first_step", "on_ambiguous", "on_not_sent",
+                             "max_halt_ms"]}.items():
             for name in names:
                 setattr(policy, name, document.get(section, {}).get(name, getattr(policy, name)))
         categories = document.get("suppression", {}).get("transactional_categories")

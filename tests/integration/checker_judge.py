@@ -307,6 +307,10 @@ def sequences_are_in_order(facts, report):
 def _lower_steps_ended(policy, recipient, sequence, steps, skipped, request, first):
     where = f"request {request.n}: step {request.step} of {sequence!r} went out"
     slack = policy.clock_slack_ms * 1000
+
+    def still_halts(end):
+        return end.decided_us is None or request.t_rx_us < end.decided_us + policy.max_halt_ms * 1000 - slack
+
     for lower in range(first, request.step):
         end = steps.get(lower)
         if end is None:
@@ -316,9 +320,9 @@ def _lower_steps_ended(policy, recipient, sequence, steps, skipped, request, fir
             if end.accepted_us is None or end.accepted_us > request.t_rx_us:
                 yield Violation("order", "G1", recipient, f"{where} before step {lower} was accepted")
         elif end.outcome == "ambiguous":
-            if policy.on_ambiguous == "halt" and not end.resolved:
+            if policy.on_ambiguous == "halt" and not end.resolved and still_halts(end):
                 yield Violation("halt", "G1", recipient, f"{where} though step {lower} is ambiguous")
-        elif policy.on_not_sent == "halt":
+        elif policy.on_not_sent == "halt" and still_halts(end):
             yield Violation("halt", "G1", recipient, f"{where} though step {lower} ended {end.outcome}")
         elif end.decided_us is not None and end.decided_us > request.t_rx_us + slack:
             yield Violation("order", "G1", recipient, f"{where} before step {lower} ended {end.outcome}")

@@ -217,7 +217,7 @@ def test_refused_credentials_open_the_circuit_and_count_no_attempt(make_stack):
         stack.feed.send(f"user-{i}", "m")
     stack.feed.flush()
     time.sleep(3)
-    assert len(stack.sandbox.requests()) < 60
+    assert len(stack.sandbox.requests()) < 100  # one burst before the first answers, then single probes
     stack.sandbox.heal()
     report = stack.check(min_executed=100)
     assert report.outcome_count("sent") == 100

@@ -10,7 +10,7 @@ from harness import eventually, now
 
 def test_race_of_thousands_of_unsubscribes_with_a_running_campaign(make_stack):
     stack = make_stack(faults={"latency_ms": 20, "latency_jitter_ms": 20, "error_5xx": 0.02, "throttle": 0.02},
-                       ordering={"min_spacing_ms": 20}, dispatch={"max_in_flight": 48})
+                       ordering={"min_spacing_ms": 20, "on_ambiguous": "advance"}, dispatch={"max_in_flight": 48})
     people = [f"user-{i}" for i in range(2500)]
     order = random.Random(5)
     stack.instance().start()

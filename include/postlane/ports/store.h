@@ -20,7 +20,7 @@ struct StoreBatch {
 };
 
 // Owned and used by one thread at a time. Errors are Corrupt (set aside and rebuild) or
-// Unavailable (no space, I/O: stop dispatch).
+// NoStorage (no space, I/O: stop dispatch).
 class Store {
 public:
     virtual ~Store() = default;

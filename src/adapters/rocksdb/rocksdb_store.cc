@@ -77,7 +77,7 @@ Result<void> RocksDbStore::open_or_replace() {
             const bool denied = error == std::errc::permission_denied ||
                                 error == std::errc::read_only_file_system ||
                                 error == std::errc::not_a_directory;
-            return fail(denied ? ErrorCode::Misconfigured : ErrorCode::Unavailable,
+            return fail(denied ? ErrorCode::Misconfigured : ErrorCode::NoStorage,
                         fmt::format("cannot create {}: {}; check ledger.directory",
                                     directory_.string(), error.message()));
         }
@@ -113,7 +113,7 @@ Result<void> RocksDbStore::move_aside() {
     const fs::path target = directory_.parent_path() / (prefix + timestamp());
     fs::rename(directory_, target, error);
     if (error) {
-        return fail(ErrorCode::Unavailable, fmt::format("cannot set the damaged {} aside: {}",
+        return fail(ErrorCode::NoStorage, fmt::format("cannot set the damaged {} aside: {}",
                                                         directory_.string(), error.message()));
     }
     set_aside_ = target;
@@ -136,12 +136,12 @@ Error RocksDbStore::error_of(const rocksdb::Status& status, std::string_view doi
         corrupt_ = true;
         return {ErrorCode::Corrupt, where};
     }
-    return {ErrorCode::Unavailable, where};
+    return {ErrorCode::NoStorage, where};
 }
 
 Result<std::optional<std::string>> RocksDbStore::get(std::string_view key) const {
     if (!db_) {
-        return fail(ErrorCode::Unavailable, directory_.string() + ": not open");
+        return fail(ErrorCode::NoStorage, directory_.string() + ": not open");
     }
     rocksdb::PinnableSlice value;
     const rocksdb::Status status =
@@ -159,7 +159,7 @@ Result<std::vector<std::pair<std::string, std::string>>> RocksDbStore::scan(
     std::string_view begin, std::string_view end, std::size_t limit) const {
     std::vector<std::pair<std::string, std::string>> found;
     if (!db_) {
-        return fail(ErrorCode::Unavailable, directory_.string() + ": not open");
+        return fail(ErrorCode::NoStorage, directory_.string() + ": not open");
     }
     if (begin >= end) {
         return found;
@@ -179,7 +179,7 @@ Result<std::vector<std::pair<std::string, std::string>>> RocksDbStore::scan(
 
 Result<void> RocksDbStore::write(const StoreBatch& batch) {
     if (!db_) {
-        return fail(ErrorCode::Unavailable, directory_.string() + ": not open");
+        return fail(ErrorCode::NoStorage, directory_.string() + ": not open");
     }
     rocksdb::WriteBatch writes;
     rocksdb::Status status;
@@ -214,7 +214,7 @@ Result<void> RocksDbStore::wipe() {
         std::error_code error;
         fs::remove_all(directory_, error);
         if (error) {
-            return fail(ErrorCode::Unavailable,
+            return fail(ErrorCode::NoStorage,
                         fmt::format("cannot empty {}: {}", directory_.string(), error.message()));
         }
     }

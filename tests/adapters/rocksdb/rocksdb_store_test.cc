@@ -185,7 +185,7 @@ TEST_F(RocksDbStoreTest, DamagedLogLeavesAPrefix) {
 
 // --- the rest of the machine ---
 
-TEST_F(RocksDbStoreTest, FullDiskIsUnavailableAndReopeningEndsIt) {
+TEST_F(RocksDbStoreTest, FullDiskIsNoStorageAndReopeningEndsIt) {
     auto store = open();
     ASSERT_TRUE(store->write({{{"offset", "0"}}}).has_value());
     int written = 0;
@@ -195,7 +195,7 @@ TEST_F(RocksDbStoreTest, FullDiskIsUnavailableAndReopeningEndsIt) {
             const auto result = store->write(
                 {{{numbered(i), std::string(2'000, 'x')}, {"offset", std::to_string(i)}}});
             if (!result) {
-                EXPECT_EQ(result.error().code, ErrorCode::Unavailable);
+                EXPECT_EQ(result.error().code, ErrorCode::NoStorage);
                 break;
             }
             written = i;
