@@ -19,6 +19,11 @@ std::optional<std::size_t> spec_of(const std::vector<Header>& headers) {
     return std::nullopt;
 }
 
+std::string printable(std::string bytes) {
+    std::replace_if(bytes.begin(), bytes.end(), [](char byte) { return byte < ' ' || byte > '~'; }, '.');
+    return bytes;
+}
+
 std::string header(const LogRecord& record, std::string_view name) {
     for (const Header& candidate : record.headers) {
         if (candidate.name == name) {
@@ -273,6 +278,25 @@ void Checkers::check_spacing_and_times() {
     }
 }
 
+// Nothing is given up before its time, whatever the instances' own clocks say.
+void Checkers::check_not_too_early() {
+    constexpr Time kRounding = 3 * kMillisecond;
+    const auto& sends = world_.traffic().sends();
+    const Time wait = world_.config().ordering.max_wait.count() * kMillisecond;
+    const Time ttl = world_.config().dispatch.default_ttl.count() * kMillisecond;
+    for (const Seen& seen : outcomes_) {
+        const SendSpec& send = sends.at(seen.spec);
+        if (seen.reason == Reason::GapTimeout && seen.visible + kRounding < send.first_produced + wait) {
+            violated(fmt::format("T{} timed out {} ms early", seen.spec,
+                                 (send.first_produced + wait - seen.visible) / kMillisecond));
+        }
+        const Time expires = send.expires_at.value_or(send.first_produced + ttl);
+        if (seen.reason == Reason::TtlPassed && seen.visible + kRounding < expires) {
+            violated(fmt::format("T{} expired {} ms early", seen.spec, (expires - seen.visible) / kMillisecond));
+        }
+    }
+}
+
 void Checkers::check_one_in_flight() {
     std::map<std::string, std::vector<const Esp::Request*>> by_recipient;
     for (const Esp::Request& request : world_.esp().requests()) {
@@ -314,8 +338,11 @@ void Checkers::check_stores() {
         const std::map<std::string, std::string> stored(rows.lower_bound(ledger::ledger_keys_begin()),
                                                         rows.lower_bound(ledger::ledger_keys_end()));
         if (stored != rebuilt) {
-            violated(fmt::format("the store of partition {} ({} rows) is not what its ledger says ({} rows)", partition,
-                                 stored.size(), rebuilt.size()));
+            const auto [here, there] = std::mismatch(stored.begin(), stored.end(), rebuilt.begin(), rebuilt.end());
+            violated(fmt::format("the store of partition {} ({} rows) is not what its ledger says ({} rows), from {} / {}",
+                                 partition, stored.size(), rebuilt.size(),
+                                 here == stored.end() ? "its end" : printable(here->first),
+                                 there == rebuilt.end() ? "its end" : printable(there->first)));
         }
     }
 }
@@ -329,6 +356,7 @@ std::vector<std::string> Checkers::violations(bool ended) {
     check_agreement(ended);
     check_order();
     check_spacing_and_times();
+    check_not_too_early();
     check_one_in_flight();
     check_suppressions();
     if (ended) {

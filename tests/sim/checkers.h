@@ -40,6 +40,7 @@ private:
     void check_order();
     void check_order_of(const std::vector<std::size_t>& steps, bool strict);
     void check_spacing_and_times();
+    void check_not_too_early();
     void check_one_in_flight();
     void check_suppressions();
     void check_suppression_of(const Execution& execution, const SendSpec& spec);

@@ -298,6 +298,9 @@ void SimDispatcher::end(const std::shared_ptr<Wire>& wire, AttemptResult result)
     }
     lanes_[provider].on_wire -= 1;
     sink_.finished(wire->request.attempt, wire->request.partition, std::move(result));
+    if (env_.mutant == Mutant::RegistryForgets && forget_result && env_.random.chance(0.2)) {
+        forget_result(wire->request.attempt);
+    }
     start_next(provider);
 }
 

@@ -85,6 +85,8 @@ public:
           lanes_(config.providers.size()) {}
 
     void submit(DispatchRequest request) override;
+    // The mutant RegistryForgets.
+    std::function<void(const AttemptId&)> forget_result;
 
 private:
     struct Wire {

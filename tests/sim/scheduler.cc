@@ -12,6 +12,25 @@ namespace {
 
 constexpr std::size_t kStackBytes = std::size_t{256} << 10U;
 
+// Of fibers that are over, in any world: fresh memory costs page faults.
+thread_local std::vector<std::unique_ptr<char[]>> free_stacks;
+
+
+// swapcontext saves the signal mask, which costs two system calls; only entering a stack needs it.
+void switch_stacks(StackContext& from, StackContext& to) {
+#if defined(__SANITIZE_ADDRESS__)
+    swapcontext(&from.machine, &to.machine);
+#else
+    if (_setjmp(from.jump) == 0) {
+        if (to.entered) {
+            _longjmp(to.jump, 1);
+        }
+        to.entered = true;
+        setcontext(&to.machine);
+    }
+#endif
+}
+
 // AddressSanitizer has to be told about every change of stacks.
 void about_to_switch([[maybe_unused]] void** saved, [[maybe_unused]] const void* bottom,
                      [[maybe_unused]] std::size_t size) {
@@ -30,24 +49,24 @@ void have_switched([[maybe_unused]] void* saved, [[maybe_unused]] const void** b
 
 Fiber::Fiber(Scheduler& scheduler, std::shared_ptr<Process> process, std::function<void()> body)
     : scheduler_(scheduler), process_(std::move(process)), body_(std::move(body)) {
-    if (scheduler_.free_stacks_.empty()) {
-        stack_ = std::make_unique<char[]>(kStackBytes);
+    if (free_stacks.empty()) {
+        stack_ = std::make_unique_for_overwrite<char[]>(kStackBytes);
     } else {
-        stack_ = std::move(scheduler_.free_stacks_.back());
-        scheduler_.free_stacks_.pop_back();
+        stack_ = std::move(free_stacks.back());
+        free_stacks.pop_back();
     }
-    getcontext(&context_);
-    context_.uc_stack.ss_sp = stack_.get();
-    context_.uc_stack.ss_size = kStackBytes;
-    context_.uc_link = nullptr;
+    getcontext(&context_.machine);
+    context_.machine.uc_stack.ss_sp = stack_.get();
+    context_.machine.uc_stack.ss_size = kStackBytes;
+    context_.machine.uc_link = nullptr;
     const auto self = reinterpret_cast<std::uintptr_t>(this);
-    makecontext(&context_, reinterpret_cast<void (*)()>(&Fiber::enter), 2, static_cast<unsigned>(self >> 32U),
+    makecontext(&context_.machine, reinterpret_cast<void (*)()>(&Fiber::enter), 2, static_cast<unsigned>(self >> 32U),
                 static_cast<unsigned>(self));
 }
 
 Fiber::~Fiber() {
     if (stack_) {
-        scheduler_.free_stacks_.push_back(std::move(stack_));
+        free_stacks.push_back(std::move(stack_));
     }
 }
 
@@ -68,7 +87,7 @@ void Fiber::run() {
     }
     finished_ = true;
     about_to_switch(nullptr, scheduler_.main_stack_, scheduler_.main_stack_size_);
-    swapcontext(&context_, &scheduler_.main_);
+    switch_stacks(context_, scheduler_.main_);
 }
 
 // From the main stack into the fiber, until it waits or ends.
@@ -78,9 +97,10 @@ void Fiber::resume() {
     wait_serial_ += 1;
     started_ = true;
     Fiber* const before = std::exchange(scheduler_.current_, this);
+    scheduler_.main_.entered = true;
     void* saved = nullptr;
     about_to_switch(&saved, stack_.get(), kStackBytes);
-    swapcontext(&scheduler_.main_, &context_);
+    switch_stacks(scheduler_.main_, context_);
     have_switched(saved, nullptr, nullptr);
     scheduler_.current_ = before;
 }
@@ -88,7 +108,7 @@ void Fiber::resume() {
 // Back to the main stack.
 void Fiber::leave() {
     about_to_switch(&fake_stack_, scheduler_.main_stack_, scheduler_.main_stack_size_);
-    swapcontext(&context_, &scheduler_.main_);
+    switch_stacks(context_, scheduler_.main_);
     have_switched(fake_stack_, &scheduler_.main_stack_, &scheduler_.main_stack_size_);
     if (unwinding_) {
         throw Killed{};

@@ -4,6 +4,7 @@
 // A process groups what a kill -9 ends and a SIGSTOP pauses. Nothing reads a real clock or sleeps.
 #pragma once
 
+#include <csetjmp>
 #include <ucontext.h>
 
 #include <cstdint>
@@ -47,6 +48,13 @@ private:
     std::vector<std::shared_ptr<Fiber>> fibers_;
 };
 
+// A stack to switch to.
+struct StackContext {
+    ucontext_t machine{};
+    jmp_buf jump{};
+    bool entered = false;
+};
+
 class Fiber {
 public:
     ~Fiber();
@@ -70,7 +78,7 @@ private:
     std::shared_ptr<Process> process_;
     std::function<void()> body_;
     std::unique_ptr<char[]> stack_;
-    ucontext_t context_{};
+    StackContext context_;
     std::uint64_t wait_serial_ = 0;
     Time wakes_at_ = kForever;
     bool wakeable_ = false;
@@ -129,7 +137,7 @@ private:
     std::uint64_t serial_ = 0;
     std::priority_queue<Event, std::vector<Event>, Later> events_;
     Fiber* current_ = nullptr;
-    ucontext_t main_{};
+    StackContext main_;
     const void* main_stack_ = nullptr;  // for AddressSanitizer
     std::size_t main_stack_size_ = 0;
 };

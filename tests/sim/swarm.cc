@@ -5,7 +5,7 @@
 namespace postlane::sim {
 namespace {
 
-constexpr Time kQuietWithin = 1'200 * kSecond;
+constexpr Time kQuietWithin = 400 * kSecond;
 
 }  // namespace
 
@@ -17,7 +17,7 @@ Verdict judge(const Options& options) {
     if (verdict.trouble.empty()) {
         world.heal();
         if (!world.run_until_quiet(kQuietWithin)) {
-            verdict.trouble = "not everything ended\n";
+            verdict.trouble = "not everything ended: " + world.still_busy() + "\n";
         }
         verdict.trouble += report(world, true);
     }

@@ -22,6 +22,7 @@ struct SendSpec {
     std::string route;
     std::optional<SequenceRef> sequence;
     std::optional<Time> send_at;
+    std::optional<Time> expires_at;
     bool poison = false;  // no outcome but dead_lettered is possible
     Time first_produced = -1;
     std::string value;

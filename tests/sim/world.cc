@@ -23,7 +23,8 @@ World::World(const Options& options)
     for (Slot& slot : slots_) {
         slot.machine = std::make_unique<Machine>();
         slot.machine->number = number++;
-        slot.machine->boot_offset = env_.random.between(kSecond, 100'000 * kSecond);
+        slot.machine->boot_offset =
+            env_.random.between(kSecond, env_.random.chance(0.5) ? 100 * kSecond : 100'000 * kSecond);
         if (env_.dice(env_.faults.clock_jumps)) {
             slot.machine->wall_skew = Millis{env_.random.between(-600'000, 600'000)};
         }
@@ -275,9 +276,12 @@ Instance* World::owner(PartitionId partition) {
     return nullptr;
 }
 
-bool World::is_quiet() const {
-    if (!group_.stable() || env_.broker.any_transaction_open()) {
-        return false;
+std::string World::still_busy() const {
+    if (!group_.stable()) {
+        return "the group is rebalancing";
+    }
+    if (env_.broker.any_transaction_open()) {
+        return "a transaction is open";
     }
     std::size_t inputs = 0;
     std::size_t answers = 0;
@@ -291,17 +295,19 @@ bool World::is_quiet() const {
         answers += count(Topic::Outcomes);
     }
     if (answers < inputs) {
-        return false;
+        return fmt::format("{} inputs, {} outcomes and receipts", inputs, answers);
     }
     std::size_t owned = 0;
     for (const Slot& slot : slots_) {
         if (!slot.instance || slot.instance->process()->paused() || !slot.instance->all_running() ||
             slot.instance->open_intents() > 0) {
-            return false;
+            return fmt::format("machine {} is not at rest", slot.machine->number);
         }
         owned += slot.instance->partitions().size();
     }
-    return owned == static_cast<std::size_t>(options_.partitions);
+    return owned == static_cast<std::size_t>(options_.partitions)
+               ? std::string()
+               : fmt::format("{} of {} partitions owned", owned, options_.partitions);
 }
 
 bool World::run_until_quiet(Time at_most) {
@@ -309,7 +315,10 @@ bool World::run_until_quiet(Time at_most) {
     while (env_.now() < until) {
         run_for(250 * kMillisecond);
         if (is_quiet()) {
-            return true;
+            run_for(2 * kSecond);  // what is committed also gets into the stores
+            if (is_quiet()) {
+                return true;
+            }
         }
     }
     return false;

@@ -57,7 +57,9 @@ public:
     void heal();
     // Whether every input has ended within `at_most`.
     [[nodiscard]] bool run_until_quiet(Time at_most);
-    [[nodiscard]] bool is_quiet() const;
+    // What is not at rest; empty once everything is.
+    [[nodiscard]] std::string still_busy() const;
+    [[nodiscard]] bool is_quiet() const { return still_busy().empty(); }
 
     // --- what tests do to it ---
     [[nodiscard]] Env& env() { return env_; }
