@@ -68,6 +68,21 @@ TEST(PartitionRestartTest, OwnIntentOnTheWireIsAwaited) {
     EXPECT_EQ(bench.flow.in_flight(), 0U);
 }
 
+TEST(PartitionRestartTest, AnAwaitedIntentKeepsItsStep) {
+    RunnerBench bench;
+    bench.send_step("ann", "m1", 1);  // straight through: the store never had its step
+    bench.settle();
+    bench.start();
+    bench.send_step("ann", "other", 1);
+    bench.send_step("ann", "m2", 2);
+    bench.settle();
+    EXPECT_EQ(bench.message("ann", "other")->reason, Reason::StepConflict);
+    EXPECT_EQ(bench.state("ann", "m2"), Waiting);
+    bench.answer(202);
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m2"), Sending);
+}
+
 TEST(PartitionRestartTest, AResultWhoseCommitFailedIsDecidedAgain) {
     RunnerBench bench;
     bench.send("ann", "m");
