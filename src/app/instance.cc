@@ -10,15 +10,12 @@
 
 #include "adapters/kafka/transaction_log.h"
 #include "adapters/system/log.h"
+#include "app/cli/exit_code.h"
 #include "app/listeners.h"
 
 namespace postlane {
 namespace {
 
-constexpr int kExitUnavailable = 69;
-constexpr int kExitInternal = 70;
-constexpr int kExitStorage = 74;
-constexpr int kExitConfig = 78;
 constexpr Millis kGroupPoll{100};
 constexpr std::chrono::seconds kBrokerPatience{60};
 constexpr Millis kBrokerPause{200};
@@ -56,24 +53,6 @@ kafka::LogSink kafka_log() {
         const LogLevel severity = level <= 3 ? LogLevel::Error : level <= 5 ? LogLevel::Warning : LogLevel::Debug;
         log_event(severity, "kafka.client", "{}", text);
     };
-}
-
-int exit_code_of(const Error& error) {
-    switch (error.code) {
-        case ErrorCode::Misconfigured:
-            return kExitConfig;
-        case ErrorCode::Unavailable:
-            return kExitUnavailable;
-        case ErrorCode::NoStorage:
-            return kExitStorage;
-        case ErrorCode::Malformed:
-        case ErrorCode::Rejected:
-        case ErrorCode::OutcomeUnknown:
-        case ErrorCode::Fenced:
-        case ErrorCode::Corrupt:
-            return kExitInternal;
-    }
-    return kExitInternal;
 }
 
 LogLevel level_of(Severity severity) {
@@ -233,7 +212,7 @@ void Instance::start_threads() {
     helpers_.emplace_back([this] {
         while (!helpers_stop_) {
             if (auto turned = address_service_->turn(Millis{100}); !turned) {
-                end_with(exit_code_of(turned.error()), "addresses.failed", turned.error().detail);
+                end_with(exit_code::of(turned.error().code), "addresses.failed", turned.error().detail);
                 return;
             }
         }
@@ -254,12 +233,12 @@ void Instance::watch_topology() {
         }
         for (const Finding& finding : check_topology(config_, *topology)) {
             if (finding.severity == Finding::Severity::Refuse) {
-                end_with(kExitConfig, "topology.refused", finding.topic + ": " + finding.text);
+                end_with(exit_code::kConfig, "topology.refused", finding.topic + ": " + finding.text);
             }
         }
         const TopicFacts* sends = topology->find(config_.topics.sends);
         if (sends != nullptr && sends->partitions != partition_count_) {
-            end_with(kExitConfig, "topology.refused", "the partition count of " + config_.topics.sends + " changed");
+            end_with(exit_code::kConfig, "topology.refused", "the partition count of " + config_.topics.sends + " changed");
         }
     }
 }
@@ -286,7 +265,7 @@ int Instance::run() {
         }
     }
     if (!opened) {
-        end_with(exit_code_of(opened.error()), "instance.refused", opened.error().detail);
+        end_with(exit_code::of(opened.error().code), "instance.refused", opened.error().detail);
     } else {
         started_ = true;
         main_loop();
@@ -342,7 +321,7 @@ void Instance::main_loop() {
             begin_stop();
         }
         if (stop_signals > 1) {
-            end_with(kExitInternal, "instance.stopped_fast",
+            end_with(exit_code::kInternal, "instance.stopped_fast",
                      "a second signal: leaving without waiting for requests in flight");
         }
         if (closing_ && group_->closed()) {
@@ -437,7 +416,7 @@ void Instance::on_revoked(const std::vector<PartitionId>& partitions, bool lost)
     look_after_partitions();
 }
 
-void Instance::on_fatal(const Error& error) { end_with(exit_code_of(error), "group.fatal", error.detail); }
+void Instance::on_fatal(const Error& error) { end_with(exit_code::of(error.code), "group.fatal", error.detail); }
 
 void Instance::look_after_partitions() {
     bool all_stopped = true;
@@ -448,8 +427,10 @@ void Instance::look_after_partitions() {
             all_stopped = all_stopped && stage == Partition::Stage::Stopped;
             if (stage == Partition::Stage::Failed && !exit_code_) {
                 const auto failure = owned->partition->failure();
-                const bool unavailable = !failure || failure->code == ErrorCode::Unavailable;
-                exit_code_ = unavailable ? kExitInternal : exit_code_of(*failure);
+                // Three restarts, a drain without an end: 70, whatever was behind it.
+                const bool for_a_person = failure && (failure->code == ErrorCode::Misconfigured ||
+                                                      failure->code == ErrorCode::NoStorage);
+                exit_code_ = for_a_person ? exit_code::of(failure->code) : exit_code::kInternal;
             }
         }
     }

@@ -21,6 +21,7 @@ inline constexpr int kConfig = 78;       // a person must change the configurati
         case ErrorCode::Malformed: return kBadInput;
         case ErrorCode::Unavailable: return kUnavailable;
         case ErrorCode::Rejected: return kDenied;
+        case ErrorCode::NoStorage: return kInputOutput;
         case ErrorCode::Misconfigured: return kConfig;
         case ErrorCode::OutcomeUnknown: return kUnavailable;
         case ErrorCode::Fenced:
