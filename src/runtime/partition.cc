@@ -191,7 +191,7 @@ Result<void> Partition::take_inputs(const Now& at) {
         if (auto polled = ports_.sends->poll(records, kPollMax); !polled) {
             return polled;
         }
-        runner_->on_sends(std::move(records), at);
+        runner_->on_sends(std::move(records), ports_.sends->end_seen(), at);
     }
     return {};
 }

@@ -90,7 +90,11 @@ bool PartitionRunner::wants_sends() const {
     return !stopping_ && pending_sends_.size() < kPendingSendsMax && pending_bytes_ < kPendingSendBytesMax;
 }
 
-void PartitionRunner::on_sends(std::vector<InputRecord> records, const Now& now) {
+void PartitionRunner::on_sends(std::vector<InputRecord> records, std::optional<Offset> end_seen,
+                               const Now& now) {
+    if (end_seen) {
+        sends_end_ = end_seen;
+    }
     for (InputRecord& record : records) {
         if (record.offset < offsets_.sends) {
             continue;  // accounted for already: somebody rewound
@@ -388,6 +392,7 @@ void PartitionRunner::decide_inputs(const Now& now) {
         key_at_hand_.reset();
         offsets_.sends = record.offset + 1;
         offsets_changed_ = true;
+        last_recorded_at_ = std::max(last_recorded_at_, record.timestamp);
         pending_bytes_ -= record.value ? record.value->size() : 0;
         pending_sends_.pop_front();
         taken += 1;

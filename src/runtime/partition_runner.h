@@ -78,7 +78,8 @@ public:
 
     // --- events ---
     [[nodiscard]] bool wants_sends() const;
-    void on_sends(std::vector<InputRecord> records, const Now& now);
+    // `end_seen`: as with on_suppressions.
+    void on_sends(std::vector<InputRecord> records, std::optional<Offset> end_seen, const Now& now);
     [[nodiscard]] bool wants_suppressions() const;
     // `end_seen`: the next offset of the topic once nothing more was there.
     void on_suppressions(std::vector<InputRecord> records, std::optional<Offset> end_seen);
@@ -197,6 +198,7 @@ private:
     void step_aside(const RecipientId& recipient, const MessageId& id, const MessageRow& row, Instant until);
     void park_blocked_routes(const Now& now);
     [[nodiscard]] std::size_t ready_to_go() const;
+    [[nodiscard]] bool input_read_through(Instant when) const;
     void note_new_wakes();
     void note_wake(const ledger::Wake& wake);
     void sweep(const Now& now);
@@ -223,6 +225,8 @@ private:
     std::deque<InputRecord> pending_suppressions_;
     std::optional<Offset> suppressions_end_;
     std::deque<PendingSend> pending_sends_;
+    std::optional<Offset> sends_end_;
+    Instant last_recorded_at_{};  // of the last input decided
     std::size_t pending_bytes_ = 0;
     std::vector<AttemptRegistry::Finished> pending_results_;
 

@@ -59,7 +59,7 @@ void PartitionRunner::scan_route(const std::string& route, RouteTimer& timer, co
             return;
         }
         if (!wake_up(wake, key, now)) {
-            timer.scan_from = std::move(key);  // no room now: here again later
+            timer.scan_from = std::move(key);  // not now: here again later
             timer.next_at = now.broker + kRoomCheckInterval;
             return;
         }
@@ -68,7 +68,7 @@ void PartitionRunner::scan_route(const std::string& route, RouteTimer& timer, co
     timer.next_at = wakes.size() < kWakesPerScan ? Instant::max() : now.broker;
 }
 
-// False: the queue is full.
+// False: not now. The queue is full, or the step that is missed may still be in the topic.
 bool PartitionRunner::wake_up(const ledger::Wake& wake, const std::string& key, const Now& now) {
     view_.focus(wake.recipient, now.broker);
     if (wake.target == ledger::Wake::Target::SequenceHalt) {
@@ -82,6 +82,9 @@ bool PartitionRunner::wake_up(const ledger::Wake& wake, const std::string& key, 
     if (!current || *current != wake) {
         view_.drop_wake(key);
         return true;
+    }
+    if (row->state == MessageState::Held && !input_read_through(wake.at)) {
+        return false;
     }
     if (row->state == MessageState::Held || row->state == MessageState::Waiting) {
         run(wake.recipient, Woke{id}, now);
@@ -198,6 +201,13 @@ void PartitionRunner::step_aside(const RecipientId& recipient, const MessageId& 
         timer.scan_from = std::min(timer.scan_from, key);
         timer.next_at = std::min(timer.next_at, until);
     }
+}
+
+// A missing step is missing only once everything that was in the topic by then has been read: after an outage of
+// ours, or behind a backlog, it may just not have had its turn.
+bool PartitionRunner::input_read_through(Instant when) const {
+    const bool at_end = pending_sends_.empty() && sends_end_ && *sends_end_ <= offsets_.sends;
+    return at_end || last_recorded_at_ >= when;
 }
 
 std::size_t PartitionRunner::ready_to_go() const {

@@ -16,6 +16,9 @@ constexpr double kBurstSeconds = 0.1;
 constexpr double kWindowAfterOutage = 8.0;
 // Above the slow-start mark the window regains the full limit in this many round trips.
 constexpr double kRoundTripsToRecover = 64.0;
+// Throttling asks for less. A failure now and then does not; many in a row open the circuit.
+constexpr double kThrottledFactor = 0.5;
+constexpr double kFailingFactor = 0.9;
 
 // Tokens trickle in with the rate; each attempt takes one.
 class TokenBucket {
@@ -81,13 +84,13 @@ public:
                                 : std::max(1.0, limit_ / kRoundTripsToRecover) / window_;
         window_ = std::min(limit_, window_ + more);
     }
-    // Requests that left before the last decrease say nothing new: one bad moment halves once.
-    void shrink(std::uint64_t serial, std::uint64_t last_serial) {
+    // Requests that left before the last decrease say nothing new: one bad moment counts once.
+    void shrink(double factor, std::uint64_t serial, std::uint64_t last_serial) {
         if (serial <= shrunk_at_) {
             return;
         }
         shrunk_at_ = last_serial;
-        window_ = std::max(1.0, window_ / 2);
+        window_ = std::max(1.0, window_ * factor);
         slow_start_below_ = window_;
     }
     void restart() {
@@ -137,7 +140,8 @@ public:
     bool learn(const Grant& grant, Signal signal, std::optional<Millis> retry_after,
                BootInstant now) {
         if (signal == Signal::Throttled || signal == Signal::Failing) {
-            window.shrink(grant.serial, last_serial);
+            const double factor = signal == Signal::Throttled ? kThrottledFactor : kFailingFactor;
+            window.shrink(factor, grant.serial, last_serial);
         } else if (signal == Signal::Working) {
             window.grow();
         }

@@ -165,7 +165,8 @@ def duplicates_have_an_original(facts, _):
             LEFT JOIN inputs j ON j.p = x.orig_p AND j.o = x.orig_o AND j.recipient = i.recipient
               AND j.message = i.message AND (j.p <> i.p OR j.o <> i.o)
             LEFT JOIN outcomes y ON y.type = 'outcome' AND y.in_p = j.p AND y.in_o = j.o
-            WHERE x.outcome = 'duplicate' AND (y.outcome IS NULL OR y.outcome IN ('duplicate', 'dead_lettered'))"""):
+            WHERE x.outcome = 'duplicate' AND (y.outcome IS NULL OR y.outcome = 'duplicate'
+              OR (y.outcome = 'dead_lettered' AND y.decided_us < x.decided_us))"""):
         yield Violation("duplicate_of_nothing", "G4", row.recipient,
                         f"input {row.p}@{row.o} is called a duplicate of {row.orig_p}@{row.orig_o}, "
                         f"which is {row.original or 'no input of that message'}")

@@ -357,5 +357,30 @@ TEST(PartitionRunnerTest, AnIdThatWasForgottenMayComeBackInTheSameBatch) {
     EXPECT_EQ(bench.state("ann", "m"), Sent);
 }
 
+// --- what is missing, and what is only unread ---
+
+TEST(PartitionRunnerTest, AGapTimerWaitsForInputThatIsStillToBeRead) {
+    RunnerBench bench;
+    bench.send_step("ann", "m2", 2);
+    bench.settle();
+    ASSERT_EQ(bench.state("ann", "m2"), Held);
+    bench.advance(bench.config.ordering.max_wait + Millis{1'000});
+    bench.runner->on_sends({}, bench.next_send + 1, bench.now);  // one more is known to be in the topic
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m2"), Held);
+    bench.send_step("ann", "m1", 1);
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m1"), Sending);
+}
+
+TEST(PartitionRunnerTest, AGapTimerFiresOnceTheInputIsRead) {
+    RunnerBench bench;
+    bench.send_step("ann", "m2", 2);
+    bench.settle();
+    bench.advance(bench.config.ordering.max_wait + Millis{1'000});
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m2"), MessageState::DeadLettered);
+}
+
 }  // namespace
 }  // namespace postlane

@@ -195,7 +195,7 @@ TEST(ProviderFlow, OneBadMomentHalvesTheWindowOnce) {
     // Another bad answer, to a request that left after the first halving.
     const Grant later = flow.try_acquire(0, 1, at(Millis{12}));
     ASSERT_TRUE(later.granted());
-    flow.release(later, AnswerClass::Unknown, silent(), at(Millis{20}));
+    flow.release(later, AnswerClass::RetryLater, answered(429), at(Millis{20}));
     EXPECT_LT(flow.snapshot(0).window, 30U);
 }
 

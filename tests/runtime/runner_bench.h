@@ -126,7 +126,7 @@ public:
     // As seeking the inputs to the ledger's offsets does.
     void rewind() {
         runner->on_suppressions(suppressions, next_suppression);
-        runner->on_sends(sends, now);
+        runner->on_sends(sends, next_send, now);
     }
 
     void advance(Millis by) {
@@ -146,7 +146,7 @@ public:
         sends.push_back(record);
         std::vector<InputRecord> records;
         records.push_back(std::move(record));
-        runner->on_sends(std::move(records), now);
+        runner->on_sends(std::move(records), next_send, now);
         return next_send - 1;
     }
     Offset send_step(const std::string& recipient, const std::string& id, Step step,
