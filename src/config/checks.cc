@@ -98,12 +98,13 @@ private:
         }
         if (draft_.sound(drain) && drain_ms >= session) {
             const std::string at = draft_.given(drain) ? drain : session_key_;
-            error(Code::Contradiction, at,
-                  fmt::format("the drain time-out ({} ms) must be below the session time-out "
-                              "({} ms)",
-                              drain_ms, session),
-                  "else the group gives the partitions away while requests are still open; lower "
-                  "dispatch.drain_timeout_ms or raise kafka.session_timeout_ms");
+            // Heartbeats go on while a drain lasts, so this costs time, not a promise.
+            warning(Code::Contradiction, at,
+                    fmt::format("the drain time-out ({} ms) should be below the session time-out "
+                                "({} ms)",
+                                drain_ms, session),
+                    "else a process that dies while it drains keeps its partitions waiting longer; "
+                    "lower dispatch.drain_timeout_ms or raise kafka.session_timeout_ms");
         }
         const std::int64_t heartbeat = number("heartbeat.interval.ms", kDefaultHeartbeatMs);
         const std::string heartbeat_key = property("heartbeat.interval.ms");
