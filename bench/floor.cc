@@ -108,8 +108,8 @@ private:
         const auto error = rd_kafka_metadata(consumer_, 0, handle, &metadata, 10'000);
         rd_kafka_topic_destroy(handle);
         if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            throw std::runtime_error(fmt::format("cannot read the topic {}: {}", topic,
-                                                 rd_kafka_err2str(error)));
+            throw std::runtime_error(
+                fmt::format("cannot read the topic {}: {}", topic, rd_kafka_err2str(error)));
         }
         rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(8);
         for (int i = 0; i < metadata->topics[0].partition_cnt; ++i) {
@@ -311,8 +311,8 @@ private:
 
     void wait_for_events() {
         std::array<epoll_event, 256> events{};
-        const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()),
-                                     epoll_timeout_ms());
+        const int count =
+            epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), epoll_timeout_ms());
         for (int i = 0; i < count; ++i) {
             const epoll_event& event = events.at(static_cast<std::size_t>(i));
             const auto* watch = static_cast<const Watched*>(event.data.ptr);
@@ -383,8 +383,7 @@ private:
 
 int main(int argc, char** argv) {
     Options options;
-    CLI::App app{"Consumes send events and posts them, promising nothing.",
-                 "postlane-bench-floor"};
+    CLI::App app{"Consumes send events and posts them, promising nothing.", "postlane-bench-floor"};
     app.add_option("--bootstrap", options.bootstrap)->capture_default_str();
     app.add_option("--topic", options.topic)->capture_default_str();
     app.add_option("--url", options.url)->capture_default_str();

@@ -118,8 +118,8 @@ public:
         for (std::uint64_t i = 0; i < options_.sends; ++i) {
             std::int64_t due_us = wall_us();
             if (options_.rate > 0) {
-                due_us = start_us + static_cast<std::int64_t>(static_cast<double>(i) * 1e6 /
-                                                              options_.rate);
+                due_us = start_us +
+                         static_cast<std::int64_t>(static_cast<double>(i) * 1e6 / options_.rate);
                 wait_until(due_us);
             }
             produce(due_us);
@@ -174,9 +174,8 @@ private:
         event_.append(options_.bytes > rest ? options_.bytes - rest : 0, 'x');
         event_ += "\"}}";
         while (true) {
-            if (rd_kafka_produce(topic_, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY,
-                                 event_.data(), event_.size(), key.data(), key.size(),
-                                 nullptr) == 0) {
+            if (rd_kafka_produce(topic_, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, event_.data(),
+                                 event_.size(), key.data(), key.size(), nullptr) == 0) {
                 return;
             }
             const auto error = rd_kafka_last_error();

@@ -22,12 +22,12 @@ struct ProviderAnswer {
 
 // Why the last check refused, or why the request never reached it.
 enum class NotHandedOver : std::uint8_t {
-    ConnectFailed,        // DNS, connect, TLS: no byte of the request left
-    EpochEnded,           // the partition is no longer ours, or was restarted
+    ConnectFailed,  // DNS, connect, TLS: no byte of the request left
+    EpochEnded,     // the partition is no longer ours, or was restarted
     DeadlinePassed,
-    ViewStale,            // suppressions not proven fresh within F
-    SuppressionArrived,   // one that may touch this recipient was applied since the decision
-    Withdrawn,            // never left the queue: shutdown or a full queue
+    ViewStale,           // suppressions not proven fresh within F
+    SuppressionArrived,  // one that may touch this recipient was applied since the decision
+    Withdrawn,           // never left the queue: shutdown or a full queue
 };
 [[nodiscard]] std::string_view to_string(NotHandedOver why) noexcept;
 
@@ -48,12 +48,12 @@ struct AttemptResult {
 // The table of protocol section 9: what each answer lets postlane conclude.
 enum class AnswerClass : std::uint8_t {
     Accepted,
-    AccountRefused,   // 401, 403, account-level: the provider's circuit opens, the message stays
-    RetryLater,       // certain: not executed; try again, Retry-After obeyed
-    Rejected,         // certain: will never be accepted
-    KeyReused,        // the key is known with other bytes: something was executed under it
-    Unknown,          // may or may not have been executed
-    NotHandedOver,    // certain: not executed, and the attempt does not count
+    AccountRefused,  // 401, 403, account-level: the provider's circuit opens, the message stays
+    RetryLater,      // certain: not executed; try again, Retry-After obeyed
+    Rejected,        // certain: will never be accepted
+    KeyReused,       // the key is known with other bytes: something was executed under it
+    Unknown,         // may or may not have been executed
+    NotHandedOver,   // certain: not executed, and the attempt does not count
 };
 [[nodiscard]] std::string_view to_string(AnswerClass answer) noexcept;
 

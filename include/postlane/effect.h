@@ -60,9 +60,9 @@ struct OutcomeRecord {
 
 struct DeadLetter {
     Reason reason = Reason::None;
-    std::string detail;    // for people; never a value of the record
+    std::string detail;              // for people; never a value of the record
     bool from_suppressions = false;  // which input topic
-    InputRecord record;    // whole; the Kafka adapter omits what would not fit, and names it
+    InputRecord record;  // whole; the Kafka adapter omits what would not fit, and names it
     std::uint32_t attempts = 0;
     std::optional<MessageId> message_id;
 };
@@ -106,8 +106,9 @@ struct Count {
     What what = What::Duplicate;
 };
 
-using Effect = std::variant<PutMessage, PutSequence, PutSuppressions, ForgetStep, OutcomeRecord, DeadLetter,
-                            SuppressionReceipt, ForwardSuppression, SendEmail, ReachStep, EndHalt, Count>;
+using Effect =
+    std::variant<PutMessage, PutSequence, PutSuppressions, ForgetStep, OutcomeRecord, DeadLetter,
+                 SuppressionReceipt, ForwardSuppression, SendEmail, ReachStep, EndHalt, Count>;
 using Effects = std::vector<Effect>;
 
 }  // namespace postlane

@@ -16,8 +16,8 @@ enum class ErrorCode : std::uint8_t {
     OutcomeUnknown,  // may or may not have happened: find out before doing anything else
     Fenced,          // another producer owns this partition now, or our epoch expired
     Corrupt,         // stored bytes make no sense: set aside, rebuild
-    NoStorage,       // the local disk refuses to write or read: stop before anything is sent, exit 74
-    Misconfigured,   // topics or settings contradict what is stored: exit 78, a person must act
+    NoStorage,  // the local disk refuses to write or read: stop before anything is sent, exit 74
+    Misconfigured,  // topics or settings contradict what is stored: exit 78, a person must act
 };
 
 // `detail` is for people, never parsed, and never contains an address or a credential.

@@ -19,7 +19,7 @@ struct Mailbox {
 // A send event whose every field was checked. Text fields are exact; category, sequence id and route are normalised.
 struct SendEvent {
     RecipientId recipient_id;
-    MessageId message_id;  // given, or the contract's default
+    MessageId message_id;     // given, or the contract's default
     std::string campaign_id;  // empty: none
     Mailbox to;
     AddressKey address;  // of `to`
@@ -63,7 +63,8 @@ enum class SuppressionReason : std::uint8_t {
     Manual = 7,
 };
 [[nodiscard]] std::string_view to_string(SuppressionReason reason) noexcept;
-[[nodiscard]] std::optional<SuppressionReason> suppression_reason_from(std::string_view word) noexcept;
+[[nodiscard]] std::optional<SuppressionReason> suppression_reason_from(
+    std::string_view word) noexcept;
 
 // What mail a suppression covers. Persisted numbers: do not change.
 struct Scope {
@@ -80,8 +81,8 @@ struct SuppressionEvent {
     enum class Action : std::uint8_t { Suppress, Unsuppress };
     Action action = Action::Suppress;
     SuppressionReason reason = SuppressionReason::Manual;
-    Scope scope;              // for unsuppress, Everything means: every scope
-    Instant occurred_at{};    // already cut to the record's time
+    Scope scope;                        // for unsuppress, Everything means: every scope
+    Instant occurred_at{};              // already cut to the record's time
     std::optional<Instant> expires_at;  // soft_bounce only; its default already filled in
     bool made_effective = false;        // an invalid suppress that suppresses nevertheless
 };

@@ -84,8 +84,8 @@ struct RenderFailed {
     const config::Provider& provider;
 };
 
-using Input = std::variant<SendReceived, SuppressionReceived, AttemptDue, AttemptEnded, Woke, StepReached, HaltOver,
-                           InDoubt, AttemptWithdrawn, RenderFailed>;
+using Input = std::variant<SendReceived, SuppressionReceived, AttemptDue, AttemptEnded, Woke,
+                           StepReached, HaltOver, InDoubt, AttemptWithdrawn, RenderFailed>;
 
 struct Context {
     const Config& config;

@@ -16,8 +16,8 @@ enum class MessageState : std::uint8_t {
     Waiting = 2,    // a lower step is known and has not ended
     Scheduled = 3,  // not due
     Ready = 4,
-    Sending = 5,    // an intent is committed
-    Retrying = 6,   // backs off before the next attempt
+    Sending = 5,   // an intent is committed
+    Retrying = 6,  // backs off before the next attempt
     Sent = 16,
     SuppressedAtSend = 17,
     Expired = 18,

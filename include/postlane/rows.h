@@ -39,24 +39,24 @@ struct MessageRow {
     std::string category;
     std::string campaign_id;
     std::string route;
-    std::string provider;             // that took it, or of the last attempt
-    std::string provider_message_id;  // once sent
-    std::uint32_t attempts = 0;       // that the last check let pass
+    std::string provider;              // that took it, or of the last attempt
+    std::string provider_message_id;   // once sent
+    std::uint32_t attempts = 0;        // that the last check let pass
     std::uint32_t route_position = 0;  // providers before it rejected for good
-    bool maybe_executed = false;      // at least one of them has no known result
-    bool ended_ahead = false;         // ended while a lower step of its sequence had not
-    bool outside_sequence = false;    // its step was never its: late, conflicting
+    bool maybe_executed = false;       // at least one of them has no known result
+    bool ended_ahead = false;          // ended while a lower step of its sequence had not
+    bool outside_sequence = false;     // its step was never its: late, conflicting
     Instant received_at{};
     Instant decided_at{};  // of the latest state
     Instant due_at{};
-    Instant expires_at{};               // time to live; fixed once the step is expected
+    Instant expires_at{};                     // time to live; fixed once the step is expected
     std::optional<Instant> expires_at_given;  // from the event
-    Instant wake_at{};                  // due, gap timer, retry; the epoch: never
-    Instant first_attempt_at{};         // when the provider may first have seen the key
-    std::vector<Step> skipped_steps;    // passed over before this one, named by its outcome
-    std::optional<Intent> intent;       // of the open or last undecided attempt
-    std::optional<Payload> payload;     // absent once ended
-    Instant row_expires_at{};           // ended rows: when the ledger forgets
+    Instant wake_at{};                        // due, gap timer, retry; the epoch: never
+    Instant first_attempt_at{};               // when the provider may first have seen the key
+    std::vector<Step> skipped_steps;          // passed over before this one, named by its outcome
+    std::optional<Intent> intent;             // of the open or last undecided attempt
+    std::optional<Payload> payload;           // absent once ended
+    Instant row_expires_at{};                 // ended rows: when the ledger forgets
 };
 
 // Progress of one (recipient, sequence).
@@ -97,8 +97,8 @@ struct SuppressionRow {
     };
     // An unsuppress that was seen; older suppressions it matches stay cleared whenever they arrive.
     struct Clearing {
-        std::optional<Scope> scope;                // absent: every scope
-        std::optional<SuppressionReason> reason;   // absent: every reason
+        std::optional<Scope> scope;               // absent: every scope
+        std::optional<SuppressionReason> reason;  // absent: every reason
         Instant occurred_at{};
         friend bool operator==(const Clearing&, const Clearing&) = default;
     };

@@ -49,9 +49,9 @@ public:
 
     // Rows may be null (nothing known). `now` decides about entries that expire.
     // `transactional` holds the categories that an unsubscribe without scope does not cover.
-    [[nodiscard]] static Verdict check(const SuppressionRow* by_recipient, const SuppressionRow* by_address,
-                                       const Mail& mail, const std::vector<std::string>& transactional,
-                                       Instant now);
+    [[nodiscard]] static Verdict check(const SuppressionRow* by_recipient,
+                                       const SuppressionRow* by_address, const Mail& mail,
+                                       const std::vector<std::string>& transactional, Instant now);
 };
 
 enum class FoldResult : std::uint8_t { Applied, Superseded };

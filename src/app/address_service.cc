@@ -11,12 +11,10 @@ constexpr std::size_t kPollMax = 2'000;
 
 }  // namespace
 
-AddressService::AddressService(const Config& config, AddressStore& store, KafkaInput& input, PartitionId partitions,
-                               Metrics& metrics, std::function<void()> fresher)
-    : store_(store),
-      metrics_(metrics),
-      fresher_(std::move(fresher)),
-      decoder_(config, partitions),
+AddressService::AddressService(const Config& config, AddressStore& store, KafkaInput& input,
+                               PartitionId partitions, Metrics& metrics,
+                               std::function<void()> fresher)
+    : store_(store), metrics_(metrics), fresher_(std::move(fresher)), decoder_(config, partitions),
       log_(input, config.topics.address_suppressions, partitions, [this] { bell_.ring(); }) {}
 
 Result<void> AddressService::start(const std::map<PartitionId, Offset>& ends) {
@@ -47,8 +45,9 @@ void AddressService::on_proof(BootInstant asked_at, const std::map<PartitionId, 
 
 Result<void> AddressService::turn(Millis wait_max) {
     if (store_.failed()) {
-        log_event(LogLevel::Error, "addresses.store_failed",
-                  "the store of suppressions by address failed; nothing is sent until it is open again");
+        log_event(
+            LogLevel::Error, "addresses.store_failed",
+            "the store of suppressions by address failed; nothing is sent until it is open again");
         auto recovered = store_.recover();
         if (recovered) {
             recovered = read_again();
@@ -96,8 +95,9 @@ Result<void> AddressService::apply(std::vector<PartitionRecord> records) {
         } else {
             // It stays in the topic for ever, so nothing is lost; a person has to look at it.
             log_event(LogLevel::Warning, "addresses.record_rejected",
-                      "address suppression {}@{} is unusable and suppresses nobody: {}", read.partition,
-                      read.record.offset, decoded.event ? "no usable address" : decoded.event.error().detail);
+                      "address suppression {}@{} is unusable and suppresses nobody: {}",
+                      read.partition, read.record.offset,
+                      decoded.event ? "no usable address" : decoded.event.error().detail);
         }
     }
     metrics_.consumed(InputTopic::AddressSuppressions, records.size());

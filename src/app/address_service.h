@@ -20,8 +20,8 @@ namespace postlane {
 class AddressService {
 public:
     // `fresher` is called by the address thread when the view has become fresher.
-    AddressService(const Config& config, AddressStore& store, KafkaInput& input, PartitionId partitions,
-                   Metrics& metrics, std::function<void()> fresher);
+    AddressService(const Config& config, AddressStore& store, KafkaInput& input,
+                   PartitionId partitions, Metrics& metrics, std::function<void()> fresher);
 
     // Before the first turn. `ends`: of every partition of the topic, now.
     [[nodiscard]] Result<void> start(const std::map<PartitionId, Offset>& ends);

@@ -24,14 +24,16 @@ constexpr std::chrono::minutes kTopologyInterval{5};
 constexpr std::chrono::seconds kExitGrace{5};
 
 volatile std::sig_atomic_t stop_signals = 0;
-void on_stop_signal(int /*signal*/) { stop_signals = stop_signals + 1; }
+void on_stop_signal(int /*signal*/) {
+    stop_signals = stop_signals + 1;
+}
 
 void catch_stop_signals() {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = on_stop_signal;
     sigaction(SIGTERM, &action, nullptr);
     sigaction(SIGINT, &action, nullptr);
-    struct sigaction ignore {};
+    struct sigaction ignore{};
     ignore.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &ignore, nullptr);
     sigaction(SIGXFSZ, &ignore, nullptr);  // then it reads as "no space"
@@ -50,7 +52,9 @@ T random_bytes() {
 
 kafka::LogSink kafka_log() {
     return [](int level, std::string_view text) {
-        const LogLevel severity = level <= 3 ? LogLevel::Error : level <= 5 ? LogLevel::Warning : LogLevel::Debug;
+        const LogLevel severity = level <= 3   ? LogLevel::Error
+                                  : level <= 5 ? LogLevel::Warning
+                                               : LogLevel::Debug;
         log_event(severity, "kafka.client", "{}", text);
     };
 }
@@ -83,11 +87,10 @@ Instance::Owned::~Owned() {
 }
 
 Instance::Instance(const Config& config)
-    : config_(config),
-      metrics_(config, POSTLANE_VERSION),
-      flow_(config),
+    : config_(config), metrics_(config, POSTLANE_VERSION), flow_(config),
       registry_(
-          random_bytes<std::uint64_t>(), config, flow_, [this](PartitionId partition) { wake(partition); },
+          random_bytes<std::uint64_t>(), config, flow_,
+          [this](PartitionId partition) { wake(partition); },
           [this] { return clock_.boot_now(); }) {}
 
 Instance::~Instance() = default;
@@ -101,9 +104,11 @@ Result<void> Instance::check_topics() {
             std::string refused;
             for (const Finding& finding : check_topology(config_, *topology)) {
                 if (finding.severity == Finding::Severity::Warn) {
-                    log_event(LogLevel::Warning, "topology.warning", "{}: {}", finding.topic, finding.text);
+                    log_event(LogLevel::Warning, "topology.warning", "{}: {}", finding.topic,
+                              finding.text);
                 } else {
-                    log_event(LogLevel::Error, "topology.refused", "{}: {}", finding.topic, finding.text);
+                    log_event(LogLevel::Error, "topology.refused", "{}: {}", finding.topic,
+                              finding.text);
                     refused += (refused.empty() ? "" : "; ") + finding.topic + ": " + finding.text;
                 }
             }
@@ -117,10 +122,12 @@ Result<void> Instance::check_topics() {
             max_record_bytes_ = limit == settings.end() ? 1'000'000 : std::stoul(limit->second);
             return {};
         }
-        if (topology.error().code != ErrorCode::Unavailable || clock_.boot_now() >= patience || stop_signals > 0) {
+        if (topology.error().code != ErrorCode::Unavailable || clock_.boot_now() >= patience ||
+            stop_signals > 0) {
             return tl::unexpected<Error>(topology.error());
         }
-        log_event(LogLevel::Warning, "kafka.unavailable", "waiting for the brokers: {}", topology.error().detail);
+        log_event(LogLevel::Warning, "kafka.unavailable", "waiting for the brokers: {}",
+                  topology.error().detail);
     }
 }
 
@@ -146,7 +153,9 @@ Result<void> Instance::open() {
     const auto count = static_cast<std::size_t>(partition_count_.load());
     auto sends = KafkaInput::create(config_, KafkaInputOptions::sends(count), kafka_log());
     auto suppressions = KafkaInput::create(
-        config_, KafkaInputOptions::suppressions(count + static_cast<std::size_t>(address_partitions_)), kafka_log());
+        config_,
+        KafkaInputOptions::suppressions(count + static_cast<std::size_t>(address_partitions_)),
+        kafka_log());
     for (const Error* error : {ends ? nullptr : &ends.error(), sends ? nullptr : &sends.error(),
                                suppressions ? nullptr : &suppressions.error()}) {
         if (error != nullptr) {
@@ -166,8 +175,9 @@ Result<void> Instance::open() {
     if (!address_ends) {
         return tl::unexpected<Error>(address_ends.error());
     }
-    address_service_ = std::make_unique<AddressService>(config_, *addresses_, *suppressions_, address_partitions_,
-                                                        metrics_, [this] { wake_all(); });
+    address_service_ =
+        std::make_unique<AddressService>(config_, *addresses_, *suppressions_, address_partitions_,
+                                         metrics_, [this] { wake_all(); });
     return address_service_->start(address_ends->address_suppressions);
 }
 
@@ -180,7 +190,8 @@ void Instance::start_threads() {
         },
         [](const Error& error) {
             log_event(LogLevel::Warning, "freshness.unproven",
-                      "cannot ask where the suppression topics end, so nothing is sent: {}", error.detail);
+                      "cannot ask where the suppression topics end, so nothing is sent: {}",
+                      error.detail);
         });
     surroundings_ = std::make_unique<Surroundings>(Surroundings{
         .config = config_,
@@ -212,7 +223,8 @@ void Instance::start_threads() {
     helpers_.emplace_back([this] {
         while (!helpers_stop_) {
             if (auto turned = address_service_->turn(Millis{100}); !turned) {
-                end_with(exit_code::of(turned.error().code), "addresses.failed", turned.error().detail);
+                end_with(exit_code::of(turned.error().code), "addresses.failed",
+                         turned.error().detail);
                 return;
             }
         }
@@ -233,12 +245,14 @@ void Instance::watch_topology() {
         }
         for (const Finding& finding : check_topology(config_, *topology)) {
             if (finding.severity == Finding::Severity::Refuse) {
-                end_with(exit_code::kConfig, "topology.refused", finding.topic + ": " + finding.text);
+                end_with(exit_code::kConfig, "topology.refused",
+                         finding.topic + ": " + finding.text);
             }
         }
         const TopicFacts* sends = topology->find(config_.topics.sends);
         if (sends != nullptr && sends->partitions != partition_count_) {
-            end_with(exit_code::kConfig, "topology.refused", "the partition count of " + config_.topics.sends + " changed");
+            end_with(exit_code::kConfig, "topology.refused",
+                     "the partition count of " + config_.topics.sends + " changed");
         }
     }
 }
@@ -328,7 +342,8 @@ void Instance::main_loop() {
             return;
         }
         if (closing_ && clock_.boot_now() > stop_deadline_) {
-            log_event(LogLevel::Warning, "group.close_hangs", "leaving the group took too long; going without");
+            log_event(LogLevel::Warning, "group.close_hangs",
+                      "leaving the group took too long; going without");
             return;
         }
     }
@@ -338,7 +353,8 @@ void Instance::begin_stop() {
     stopping_ = true;
     closing_ = true;
     stop_deadline_ = clock_.boot_now() + config_.dispatch.drain_timeout + kExitGrace;
-    log_event(LogLevel::Info, "instance.draining", "no new attempts; waiting for requests in flight");
+    log_event(LogLevel::Info, "instance.draining",
+              "no new attempts; waiting for requests in flight");
     group_->start_close();
 }
 
@@ -355,27 +371,30 @@ std::unique_ptr<Instance::Owned> Instance::make_partition(PartitionId id) {
         return std::unique_ptr<LedgerLog>(*std::move(log));
     };
     ports.open_store = [this, id]() -> Result<std::unique_ptr<Store>> {
-        auto store =
-            RocksDbStore::open(*stores_, RocksDbStore::partition_directory(config_.ledger.directory, id));
+        auto store = RocksDbStore::open(
+            *stores_, RocksDbStore::partition_directory(config_.ledger.directory, id));
         if (!store) {
             return tl::unexpected<Error>(store.error());
         }
         if (!(*store)->set_aside().empty()) {
             log_event(LogLevel::Warning, "store.set_aside",
-                      "the store of partition {} was damaged; it is kept as {} and rebuilt from the ledger", id,
-                      (*store)->set_aside().string());
+                      "the store of partition {} was damaged; it is kept as {} and rebuilt from "
+                      "the ledger",
+                      id, (*store)->set_aside().string());
         }
         return std::unique_ptr<Store>(*std::move(store));
     };
     ports.sends = sends_->open(config_.topics.sends, id, ring);
     ports.suppressions = suppressions_->open(config_.topics.suppressions, id, ring);
-    owned->partition = std::make_unique<Partition>(*surroundings_, id, std::move(ports), owned->bell);
+    owned->partition =
+        std::make_unique<Partition>(*surroundings_, id, std::move(ports), owned->bell);
     owned->thread = std::thread([this, owned = owned.get()] {
         while (!owned->ended) {
             const BootInstant next = owned->partition->turn();
             const BootInstant now = clock_.boot_now();
             if (next > now) {
-                owned->bell->wait(std::min<BootClock::duration>(next - now, std::chrono::seconds{1}));
+                owned->bell->wait(
+                    std::min<BootClock::duration>(next - now, std::chrono::seconds{1}));
             }
         }
     });
@@ -386,7 +405,8 @@ void Instance::on_assigned(const std::vector<PartitionId>& partitions) {
     joined_ = true;
     metrics_.rebalanced("assigned");
     owned_count_ = partitions.size();
-    flow_.set_share(partitions.size(), static_cast<std::size_t>(partition_count_.load()), clock_.boot_now());
+    flow_.set_share(partitions.size(), static_cast<std::size_t>(partition_count_.load()),
+                    clock_.boot_now());
     log_event(LogLevel::Info, "group.assigned", "{} of {} partitions are ours", partitions.size(),
               partition_count_.load());
     for (const PartitionId id : partitions) {
@@ -416,7 +436,9 @@ void Instance::on_revoked(const std::vector<PartitionId>& partitions, bool lost)
     look_after_partitions();
 }
 
-void Instance::on_fatal(const Error& error) { end_with(exit_code::of(error.code), "group.fatal", error.detail); }
+void Instance::on_fatal(const Error& error) {
+    end_with(exit_code::of(error.code), "group.fatal", error.detail);
+}
 
 void Instance::look_after_partitions() {
     bool all_stopped = true;

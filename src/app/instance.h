@@ -60,10 +60,14 @@ public:
     [[nodiscard]] bool started() const { return started_; }
     [[nodiscard]] bool group_joined() const { return joined_; }
     [[nodiscard]] bool draining() const { return stopping_; }
-    [[nodiscard]] bool address_view_loaded() const { return address_service_ && address_service_->loaded(); }
+    [[nodiscard]] bool address_view_loaded() const {
+        return address_service_ && address_service_->loaded();
+    }
     [[nodiscard]] std::int32_t partition_count() const { return partition_count_; }
     [[nodiscard]] Instant started_at() const { return started_at_; }
-    [[nodiscard]] BootInstant main_turned_at() const { return BootInstant{BootClock::duration{main_turned_.load()}}; }
+    [[nodiscard]] BootInstant main_turned_at() const {
+        return BootInstant{BootClock::duration{main_turned_.load()}};
+    }
 
 private:
     struct Owned {

@@ -74,9 +74,14 @@ Result<LedgerPartitionStats> count_ledger_rows(PartitionId partition, const Stor
         }
         switch (key->kind) {
             case ledger::Kind::Genesis:
-            case ledger::Kind::Offsets: break;
-            case ledger::Kind::Sequence: ++stats.sequences; break;
-            case ledger::Kind::Suppressions: ++stats.suppressions; break;
+            case ledger::Kind::Offsets:
+                break;
+            case ledger::Kind::Sequence:
+                ++stats.sequences;
+                break;
+            case ledger::Kind::Suppressions:
+                ++stats.suppressions;
+                break;
             case ledger::Kind::Message: {
                 const auto state = ledger::peek_message_state(row.second);
                 if (!state) {

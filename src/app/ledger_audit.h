@@ -40,7 +40,7 @@ private:
     // 0 stands for no value.
     struct Entry {
         std::uint64_t stored = 0;
-        std::uint64_t settled = 0;  // the latest of the topic that the store must have seen
+        std::uint64_t settled = 0;   // the latest of the topic that the store must have seen
         bool changed_later = false;  // beyond the store's position
         bool later_agrees = false;   // the store has a value from beyond its position
     };

@@ -86,15 +86,13 @@ private:
 }  // namespace
 
 Result<std::vector<LedgerPartitionStats>> count_local_stores(const Config& config) {
-    return ask_stores<LedgerPartitionStats>(config,
-                                            [](PartitionId partition, const Store& store) {
-                                                return count_ledger_rows(partition, store);
-                                            });
+    return ask_stores<LedgerPartitionStats>(config, [](PartitionId partition, const Store& store) {
+        return count_ledger_rows(partition, store);
+    });
 }
 
 Result<std::vector<LedgerPartitionVerdict>> audit_local_stores(
-    const Config& config, const kafka::LogSink& log,
-    const std::function<void(PartitionId)>& next) {
+    const Config& config, const kafka::LogSink& log, const std::function<void(PartitionId)>& next) {
     const auto input = KafkaInput::create(config, {}, log);
     if (!input) {
         return tl::unexpected(input.error());

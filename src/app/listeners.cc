@@ -22,7 +22,8 @@ constexpr std::size_t kRowsPerSlice = 5'000;
 PartitionState state_of(const Instance::OwnedPartition& owned) {
     switch (owned.stage) {
         case Partition::Stage::Starting:
-            return owned.status.restore_remaining > 0 ? PartitionState::Restoring : PartitionState::Fencing;
+            return owned.status.restore_remaining > 0 ? PartitionState::Restoring
+                                                      : PartitionState::Fencing;
         case Partition::Stage::Running:
             return PartitionState::Running;
         case Partition::Stage::Draining:
@@ -35,10 +36,13 @@ PartitionState state_of(const Instance::OwnedPartition& owned) {
 }
 
 AdminError restoring() {
-    return {AdminError::Kind::Restoring, "the partition is being restored", std::chrono::seconds{2}};
+    return {AdminError::Kind::Restoring, "the partition is being restored",
+            std::chrono::seconds{2}};
 }
 
-Millis since(BootInstant then, BootInstant now) { return std::chrono::duration_cast<Millis>(now - then); }
+Millis since(BootInstant then, BootInstant now) {
+    return std::chrono::duration_cast<Millis>(now - then);
+}
 
 }  // namespace
 
@@ -48,7 +52,9 @@ Result<void> ListenerSet::open() {
     add_telemetry_routes(telemetry_routes, *this, [this] { return instance_.metrics().render(); });
     HttpServerOptions telemetry;
     telemetry.listen = config.telemetry.listen;
-    telemetry.on_failure = [](const std::string& why) { log_event(LogLevel::Error, "telemetry.failed", "{}", why); };
+    telemetry.on_failure = [](const std::string& why) {
+        log_event(LogLevel::Error, "telemetry.failed", "{}", why);
+    };
     auto first = HttpServer::start(std::move(telemetry), std::move(telemetry_routes));
     if (!first) {
         return tl::unexpected<Error>(first.error());
@@ -61,14 +67,16 @@ Result<void> ListenerSet::open() {
     admin.listen = config.admin.listen;
     admin.token = config.admin.token;
     admin.check_host = true;
-    admin.on_failure = [](const std::string& why) { log_event(LogLevel::Error, "admin.failed", "{}", why); };
+    admin.on_failure = [](const std::string& why) {
+        log_event(LogLevel::Error, "admin.failed", "{}", why);
+    };
     auto second = HttpServer::start(std::move(admin), std::move(admin_routes));
     if (!second) {
         return tl::unexpected<Error>(second.error());
     }
     admin_ = *std::move(second);
-    log_event(LogLevel::Info, "listeners.open", "telemetry on http://{}, admin on http://{}", telemetry_->address(),
-              admin_->address());
+    log_event(LogLevel::Info, "listeners.open", "telemetry on http://{}, admin on http://{}",
+              telemetry_->address(), admin_->address());
     return {};
 }
 
@@ -80,17 +88,25 @@ std::vector<Heartbeat> ListenerSet::heartbeats() const {
     }
     for (const Instance::OwnedPartition& owned : instance_.owned()) {
         if (owned.status.last_turn != BootInstant{}) {
-            beats.push_back(
-                {"partition " + std::to_string(owned.id), since(owned.status.last_turn, now), kPartitionLimit});
+            beats.push_back({"partition " + std::to_string(owned.id),
+                             since(owned.status.last_turn, now), kPartitionLimit});
         }
     }
     return beats;
 }
 
-bool ListenerSet::started() const { return instance_.started(); }
-bool ListenerSet::group_joined() const { return instance_.group_joined(); }
-bool ListenerSet::address_view_loaded() const { return instance_.address_view_loaded(); }
-bool ListenerSet::draining() const { return instance_.draining(); }
+bool ListenerSet::started() const {
+    return instance_.started();
+}
+bool ListenerSet::group_joined() const {
+    return instance_.group_joined();
+}
+bool ListenerSet::address_view_loaded() const {
+    return instance_.address_view_loaded();
+}
+bool ListenerSet::draining() const {
+    return instance_.draining();
+}
 
 std::vector<PartitionStatus> ListenerSet::partitions() const {
     const BootInstant now = instance_.clock().boot_now();
@@ -134,18 +150,20 @@ OrderingStatus ListenerSet::ordering() const {
 }
 
 template <class T>
-AdminResult<T> ListenerSet::ask(PartitionId partition, std::function<AdminResult<T>(Partition&)> question) const {
+AdminResult<T> ListenerSet::ask(PartitionId partition,
+                                std::function<AdminResult<T>(Partition&)> question) const {
     auto promise = std::make_shared<std::promise<AdminResult<T>>>();
     auto answer = promise->get_future();
     const bool ours = instance_.ask(partition, [promise, question](Partition& asked) {
-        promise->set_value(asked.runner() == nullptr ? AdminResult<T>(tl::unexpected<AdminError>(restoring()))
-                                                     : question(asked));
+        promise->set_value(asked.runner() == nullptr
+                               ? AdminResult<T>(tl::unexpected<AdminError>(restoring()))
+                               : question(asked));
     });
     if (!ours) {
-        return tl::unexpected<AdminError>(
-            AdminError{AdminError::Kind::NotOwned,
-                       "partition " + std::to_string(partition) + " belongs to another instance: ask there",
-                       std::nullopt});
+        return tl::unexpected<AdminError>(AdminError{
+            AdminError::Kind::NotOwned,
+            "partition " + std::to_string(partition) + " belongs to another instance: ask there",
+            std::nullopt});
     }
     if (answer.wait_for(kAnswerWithin) != std::future_status::ready) {
         return tl::unexpected<AdminError>(restoring());
@@ -153,12 +171,13 @@ AdminResult<T> ListenerSet::ask(PartitionId partition, std::function<AdminResult
     return answer.get();
 }
 
-AdminResult<RecipientFacts> ListenerSet::recipient(const RecipientId& id, const std::optional<MessageId>& message) {
+AdminResult<RecipientFacts> ListenerSet::recipient(const RecipientId& id,
+                                                   const std::optional<MessageId>& message) {
     if (instance_.partition_count() == 0) {
         return tl::unexpected<AdminError>(restoring());
     }
-    const PartitionId partition =
-        partition_for(id.value(), instance_.partition_count(), instance_.config().kafka.partitioner);
+    const PartitionId partition = partition_for(id.value(), instance_.partition_count(),
+                                                instance_.config().kafka.partitioner);
     return ask<RecipientFacts>(partition, [this, id, message, partition](Partition& asked) {
         LedgerView& view = asked.runner()->ledger();
         RecipientFacts facts;
@@ -197,12 +216,14 @@ AdminResult<SuppressionFacts> ListenerSet::suppressions(const SuppressionQuestio
         if (instance_.partition_count() == 0) {
             return tl::unexpected<AdminError>(restoring());
         }
-        const PartitionId partition = partition_for(question.recipient->value(), instance_.partition_count(),
-                                                    instance_.config().kafka.partitioner);
+        const PartitionId partition =
+            partition_for(question.recipient->value(), instance_.partition_count(),
+                          instance_.config().kafka.partitioner);
         using Found = std::pair<std::optional<SuppressionRow>, BootInstant>;
         auto found = ask<Found>(partition, [&facts, id = *question.recipient](Partition& asked) {
             asked.runner()->ledger().focus(id, facts.as_of);
-            return AdminResult<Found>(Found{asked.runner()->ledger().suppressions(), asked.runner()->fresh_since()});
+            return AdminResult<Found>(
+                Found{asked.runner()->ledger().suppressions(), asked.runner()->fresh_since()});
         });
         if (!found) {
             return tl::unexpected<AdminError>(found.error());
@@ -256,8 +277,8 @@ AdminResult<LedgerPartitionStats> ListenerSet::count_rows(PartitionId partition)
             auto rows = view.store().scan(from, ledger::ledger_keys_end(), kRowsPerSlice);
             const auto position = view.position();
             if (!rows || !position) {
-                return tl::unexpected<AdminError>(
-                    AdminError{AdminError::Kind::Unavailable, "the local store cannot be read", std::nullopt});
+                return tl::unexpected<AdminError>(AdminError{
+                    AdminError::Kind::Unavailable, "the local store cannot be read", std::nullopt});
             }
             stats.ledger_next = *position ? (*position)->ledger_next : 0;
             stats.store_bytes = view.store().size_bytes();

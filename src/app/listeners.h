@@ -29,16 +29,18 @@ public:
     [[nodiscard]] std::vector<PartitionStatus> partitions() const override;
     [[nodiscard]] OrderingStatus ordering() const override;
 
-    [[nodiscard]] AdminResult<RecipientFacts> recipient(const RecipientId& id,
-                                                        const std::optional<MessageId>& message) override;
-    [[nodiscard]] AdminResult<SuppressionFacts> suppressions(const SuppressionQuestion& question) override;
+    [[nodiscard]] AdminResult<RecipientFacts> recipient(
+        const RecipientId& id, const std::optional<MessageId>& message) override;
+    [[nodiscard]] AdminResult<SuppressionFacts> suppressions(
+        const SuppressionQuestion& question) override;
     [[nodiscard]] AdminResult<InstanceStatus> status() override;
     [[nodiscard]] AdminResult<std::vector<LedgerPartitionStats>> ledger_stats() override;
     [[nodiscard]] AdminResult<std::vector<LedgerPartitionVerdict>> ledger_verify() override;
 
 private:
     template <class T>
-    AdminResult<T> ask(PartitionId partition, std::function<AdminResult<T>(Partition&)> question) const;
+    AdminResult<T> ask(PartitionId partition,
+                       std::function<AdminResult<T>(Partition&)> question) const;
     [[nodiscard]] AdminResult<LedgerPartitionStats> count_rows(PartitionId partition) const;
 
     Instance& instance_;

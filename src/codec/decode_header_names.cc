@@ -33,7 +33,9 @@ constexpr std::array<std::string_view, 10> kReservedPrefixes{
     "x-ses-",   "x-mailgun-", "x-pm-", "x-msys-",     "x-mailin-"};
 constexpr std::array<std::string_view, 2> kUnsubscribe{"list-unsubscribe", "list-unsubscribe-post"};
 
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) noexcept {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 bool begins_with(std::string_view name, std::string_view prefix) noexcept {
     return name.size() >= prefix.size() &&

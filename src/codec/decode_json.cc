@@ -52,7 +52,9 @@ std::string explain(simdjson::error_code code) {
     return "value: not valid JSON";
 }
 
-bool is_space(char c) noexcept { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+bool is_space(char c) noexcept {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
 // Walks valid JSON text without understanding it.
 class Skimmer {

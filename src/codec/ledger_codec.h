@@ -63,7 +63,8 @@ struct Key {
 
 // Which message holds (recipient, sequence, step). Steps sort by number.
 [[nodiscard]] std::string step_prefix(const RecipientId& recipient, std::string_view sequence_id);
-[[nodiscard]] std::string step_key(const RecipientId& recipient, std::string_view sequence_id, Step step);
+[[nodiscard]] std::string step_key(const RecipientId& recipient, std::string_view sequence_id,
+                                   Step step);
 [[nodiscard]] std::string encode_step(const StepEntry& entry);  // the key has the step
 [[nodiscard]] Result<StepEntry> decode_step(std::string_view key, std::string_view value);
 
@@ -86,8 +87,8 @@ struct Wake {
 // How far the store has come.
 struct Position {
     Hash128 genesis{};
-    Offset ledger_next = 0;      // replay from here; the oldest open intent holds it back
-    Instant applied_at{};        // broker time of the last applied commit
+    Offset ledger_next = 0;  // replay from here; the oldest open intent holds it back
+    Instant applied_at{};    // broker time of the last applied commit
     friend bool operator==(const Position&, const Position&) = default;
 };
 [[nodiscard]] std::string position_key();

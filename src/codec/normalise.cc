@@ -19,9 +19,15 @@ constexpr std::size_t kLabelBytesMax = 63;
 bool is_alnum(char c) noexcept {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
-bool is_ascii(char c) noexcept { return static_cast<unsigned char>(c) < 0x80; }
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-bool is_space(char c) noexcept { return c == ' ' || (c >= '\t' && c <= '\r'); }
+bool is_ascii(char c) noexcept {
+    return static_cast<unsigned char>(c) < 0x80;
+}
+char lower(char c) noexcept {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+bool is_space(char c) noexcept {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 // RFC 5322 atext, and everything beyond ASCII (RFC 6531).
 bool is_atom(char c) noexcept {
     constexpr std::string_view kMarks = "!#$%&'*+-/=?^_`{|}~";

@@ -75,10 +75,9 @@ std::optional<std::int64_t> http_date(std::string_view text) {
         !second || *hour > 23 || *minute > 59 || *second > 60) {
         return std::nullopt;
     }
-    const std::chrono::year_month_day date{
-        std::chrono::year{static_cast<int>(*year)},
-        std::chrono::month{static_cast<unsigned>(month / 3 + 1)},
-        std::chrono::day{static_cast<unsigned>(*day)}};
+    const std::chrono::year_month_day date{std::chrono::year{static_cast<int>(*year)},
+                                           std::chrono::month{static_cast<unsigned>(month / 3 + 1)},
+                                           std::chrono::day{static_cast<unsigned>(*day)}};
     if (!date.ok()) {
         return std::nullopt;
     }
@@ -184,9 +183,8 @@ std::string_view text_at(const element& document, std::string_view pointer) {
 }
 
 std::string error_word_of(const element& document) {
-    for (const std::string_view pointer :
-         {"/name", "/type", "/code", "/error/name", "/error/type", "/error/code", "/error",
-          "/errors/0/code"}) {
+    for (const std::string_view pointer : {"/name", "/type", "/code", "/error/name", "/error/type",
+                                           "/error/code", "/error", "/errors/0/code"}) {
         std::string word = clean_word(text_at(document, pointer));
         if (!word.empty()) {
             return word;
@@ -240,9 +238,10 @@ ProviderAnswer parse_answer(config::ProviderKind kind, int status, const Headers
     }
     // SparkPost's shape: 200, and not one recipient accepted. Bridges to it keep the shape.
     std::int64_t accepted = 0;
-    answer.none_accepted = document.at_pointer("/results/total_accepted_recipients")
-                                   .get(accepted) == simdjson::SUCCESS &&
-                           accepted == 0;
+    answer.none_accepted =
+        document.at_pointer("/results/total_accepted_recipients").get(accepted) ==
+            simdjson::SUCCESS &&
+        accepted == 0;
     return answer;
 }
 

@@ -23,8 +23,8 @@ namespace postlane {
 [[nodiscard]] Hash128 request_hash(const HttpRequest& request);
 
 // The vendor's answer table entries that need the body: message id, machine-readable error word, "none accepted".
-[[nodiscard]] ProviderAnswer parse_answer(config::ProviderKind kind, int status,
-                                          const std::vector<std::pair<std::string, std::string>>& headers,
-                                          std::string_view body);
+[[nodiscard]] ProviderAnswer parse_answer(
+    config::ProviderKind kind, int status,
+    const std::vector<std::pair<std::string, std::string>>& headers, std::string_view body);
 
 }  // namespace postlane

@@ -50,9 +50,7 @@ public:
     [[nodiscard]] bool complete() const { return complete_; }
 
 private:
-    void skip_blanks() {
-        at_ = std::min(text_.find_first_not_of(kBlanks, at_), text_.size());
-    }
+    void skip_blanks() { at_ = std::min(text_.find_first_not_of(kBlanks, at_), text_.size()); }
     bool take(char expected) {
         skip_blanks();
         if (at_ >= text_.size() || text_[at_] != expected) {

@@ -2,11 +2,11 @@
 // are, less those that postlane's guarantees depend on.
 #pragma once
 
+#include <toml++/toml.h>
 #include <map>
 #include <span>
 #include <string>
 #include <string_view>
-#include <toml++/toml.h>
 
 #include "config/draft.h"
 #include "config/overrides.h"

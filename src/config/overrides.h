@@ -1,10 +1,10 @@
 // Settings given outside of the file: POSTLANE__SECTION__KEY variables and flags.
 #pragma once
 
+#include <toml++/toml.h>
 #include <map>
 #include <memory>
 #include <string>
-#include <toml++/toml.h>
 #include <vector>
 
 #include "config/draft.h"

@@ -57,7 +57,9 @@ std::string setting_schema(const Setting& setting) {
     JsonObject out;
     out.add("description", json_string(setting.help));
     switch (setting.type) {
-        case Type::Boolean: out.add("type", json_string("boolean")); break;
+        case Type::Boolean:
+            out.add("type", json_string("boolean"));
+            break;
         case Type::Integer:
             out.add("type", json_string("integer"));
             out.add("minimum", std::to_string(setting.min));
@@ -74,10 +76,18 @@ std::string setting_schema(const Setting& setting) {
                 out.add("pattern", json_string(setting.format->pattern));
             }
             break;
-        case Type::Word: out.add("enum", json_strings(words(setting, true))); break;
-        case Type::TextList: add_list(out, setting, text_schema(setting.format)); break;
-        case Type::IntegerList: add_list(out, setting, integer_schema(setting)); break;
-        case Type::Mailbox: add_mailbox(out); break;
+        case Type::Word:
+            out.add("enum", json_strings(words(setting, true)));
+            break;
+        case Type::TextList:
+            add_list(out, setting, text_schema(setting.format));
+            break;
+        case Type::IntegerList:
+            add_list(out, setting, integer_schema(setting));
+            break;
+        case Type::Mailbox:
+            add_mailbox(out);
+            break;
     }
     if (!setting.fallback.empty()) {
         out.add("default", to_json(literal_value(setting.fallback, setting)));

@@ -14,10 +14,14 @@ namespace {
 
 std::string_view origin_word(Origin origin) {
     switch (origin) {
-        case Origin::Default: return "default";
-        case Origin::File: return "file";
-        case Origin::Environment: return "environment";
-        case Origin::Flag: return "flag";
+        case Origin::Default:
+            return "default";
+        case Origin::File:
+            return "file";
+        case Origin::Environment:
+            return "environment";
+        case Origin::Flag:
+            return "flag";
     }
     return {};
 }

@@ -2,10 +2,10 @@
 
 #include <arpa/inet.h>
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <fmt/format.h>
 
 namespace postlane::config {
 namespace {

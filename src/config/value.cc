@@ -15,16 +15,26 @@ namespace {
 
 std::string_view found_type(const toml::node& node) {
     switch (node.type()) {
-        case toml::node_type::table: return "table";
-        case toml::node_type::array: return "array";
-        case toml::node_type::string: return "string";
-        case toml::node_type::integer: return "integer";
-        case toml::node_type::floating_point: return "number";
-        case toml::node_type::boolean: return "boolean";
-        case toml::node_type::date: return "date";
-        case toml::node_type::time: return "time";
-        case toml::node_type::date_time: return "date and time";
-        case toml::node_type::none: break;
+        case toml::node_type::table:
+            return "table";
+        case toml::node_type::array:
+            return "array";
+        case toml::node_type::string:
+            return "string";
+        case toml::node_type::integer:
+            return "integer";
+        case toml::node_type::floating_point:
+            return "number";
+        case toml::node_type::boolean:
+            return "boolean";
+        case toml::node_type::date:
+            return "date";
+        case toml::node_type::time:
+            return "time";
+        case toml::node_type::date_time:
+            return "date and time";
+        case toml::node_type::none:
+            break;
     }
     return "nothing";
 }
@@ -302,14 +312,21 @@ Place place_of(const toml::source_region& region, const std::string& file) {
 
 std::string type_name(Type type) {
     switch (type) {
-        case Type::Boolean: return "boolean";
-        case Type::Integer: return "integer";
-        case Type::Number: return "number";
+        case Type::Boolean:
+            return "boolean";
+        case Type::Integer:
+            return "integer";
+        case Type::Number:
+            return "number";
         case Type::Text:
-        case Type::Word: return "string";
-        case Type::TextList: return "a list of strings";
-        case Type::IntegerList: return "a list of integers";
-        case Type::Mailbox: return "a table {email, name}";
+        case Type::Word:
+            return "string";
+        case Type::TextList:
+            return "a list of strings";
+        case Type::IntegerList:
+            return "a list of integers";
+        case Type::Mailbox:
+            return "a table {email, name}";
     }
     return {};
 }
@@ -320,13 +337,17 @@ std::string range_text(const Setting& setting) {
     }
     switch (setting.type) {
         case Type::Integer:
-        case Type::IntegerList: return fmt::format("range {}..{}", setting.min, setting.max);
-        case Type::Number: return fmt::format("above {}, at most {}", setting.min, setting.max);
-        case Type::Word: return one_of(words(setting, true));
+        case Type::IntegerList:
+            return fmt::format("range {}..{}", setting.min, setting.max);
+        case Type::Number:
+            return fmt::format("above {}, at most {}", setting.min, setting.max);
+        case Type::Word:
+            return one_of(words(setting, true));
         case Type::Boolean:
         case Type::Text:
         case Type::TextList:
-        case Type::Mailbox: break;
+        case Type::Mailbox:
+            break;
     }
     return {};
 }

@@ -1,9 +1,9 @@
 // From a node of a TOML document to a checked Value, and from there to text.
 #pragma once
 
+#include <toml++/toml.h>
 #include <optional>
 #include <string>
-#include <toml++/toml.h>
 
 #include "config/draft.h"
 

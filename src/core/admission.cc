@@ -36,7 +36,8 @@ MessageRow new_row(const SendReceived& input, const SendEvent& event) {
     row.route = event.route;
     row.received_at = input.received_at;
     row.expires_at_given = event.expires_at;
-    row.payload = Payload{input.record.timestamp, input.record.value.value_or(""), input.record.headers};
+    row.payload =
+        Payload{input.record.timestamp, input.record.value.value_or(""), input.record.headers};
     return row;
 }
 
@@ -44,8 +45,9 @@ MessageRow new_row(const SendReceived& input, const SendEvent& event) {
 void report_duplicate(Decision& decision, const SendReceived& input, const MessageRow& known) {
     const SendEvent& event = *input.decoded;
     const bool same_body = known.body_hash == event.body_hash;
-    OutcomeRecord outcome = decision.outcome_of_row(event.message_id, new_row(input, event), Outcome::Duplicate,
-                                                    same_body ? Reason::KnownMessage : Reason::PayloadConflict);
+    OutcomeRecord outcome =
+        decision.outcome_of_row(event.message_id, new_row(input, event), Outcome::Duplicate,
+                                same_body ? Reason::KnownMessage : Reason::PayloadConflict);
     outcome.original = OutcomeRecord::Original{known.input_offset, known.state};
     decision.add(std::move(outcome));
     decision.add(Count{Count::What::Duplicate});
@@ -76,8 +78,8 @@ void hold(Decision& decision, const SendReceived& input, MessageRow row, bool he
             wake_at = wake_at == Instant{} ? gap_ends : std::min(wake_at, gap_ends);
         }
     }
-    decision.keep(input.decoded->message_id, std::move(row), held ? MessageState::Held : MessageState::Waiting,
-                  wake_at);
+    decision.keep(input.decoded->message_id, std::move(row),
+                  held ? MessageState::Held : MessageState::Waiting, wake_at);
 }
 
 // Checks 9-11 of a message whose turn it is.
@@ -98,10 +100,12 @@ void admit_step(Decision& decision, const SendReceived& input) {
     switch (where) {
         case StepPlace::Late:
             decision.add(Count{Count::What::OutOfOrder});
-            dead_letter(decision, input, Reason::LateStep, "the sequence has already passed this step");
+            dead_letter(decision, input, Reason::LateStep,
+                        "the sequence has already passed this step");
             return;
         case StepPlace::Taken:
-            dead_letter(decision, input, Reason::StepConflict, "another message id holds this step");
+            dead_letter(decision, input, Reason::StepConflict,
+                        "another message id holds this step");
             return;
         case StepPlace::Overflow:
             dead_letter(decision, input, Reason::HeldOverflow,
@@ -127,7 +131,8 @@ void expire_as_too_old(Decision& decision, const SendReceived& input) {
     MessageRow row = new_row(input, *input.decoded);
     if (row.sequence) {
         SequenceRow sequence = sequence_row(decision, row.sequence->id, row.sequence->step);
-        const StepPlace where = enter_step(decision, row.sequence->id, row.sequence->step, sequence);
+        const StepPlace where =
+            enter_step(decision, row.sequence->id, row.sequence->step, sequence);
         row.outside_sequence =
             where == StepPlace::Late || where == StepPlace::Taken || where == StepPlace::Overflow;
         if (!row.outside_sequence) {

@@ -12,7 +12,9 @@ Millis key_margin(const config::Provider& provider) {
     return std::min<Millis>(provider.idempotency_lifetime / 10, std::chrono::minutes{5});
 }
 
-bool takes_keys(const config::Provider& provider) { return provider.idempotency == config::Idempotency::Header; }
+bool takes_keys(const config::Provider& provider) {
+    return provider.idempotency == config::Idempotency::Header;
+}
 
 bool key_expired(const config::Provider& provider, const MessageRow& row, Instant at) {
     return at >= row.first_attempt_at + provider.idempotency_lifetime - key_margin(provider);
@@ -58,7 +60,8 @@ void on(Decision& decision, const AttemptDue& input) {
     auto verdict = ask_gate(decision, input.event);
     if (!verdict.clearance) {
         if (row->maybe_executed) {
-            end_ambiguous(decision, input.message_id, *std::move(row), Reason::SuppressedWhileInDoubt);
+            end_ambiguous(decision, input.message_id, *std::move(row),
+                          Reason::SuppressedWhileInDoubt);
         } else {
             decision.end(input.message_id, *std::move(row),
                          {.state = MessageState::SuppressedAtSend,
@@ -75,8 +78,9 @@ void on(Decision& decision, const AttemptDue& input) {
         row->first_attempt_at = decision.now();
     }
     row->provider = input.provider.name;
-    row->intent = Intent{input.attempt, input.provider.name, decision.config().dispatch.intent_deadline,
-                         input.provider.timeout, input.request_hash};
+    row->intent =
+        Intent{input.attempt, input.provider.name, decision.config().dispatch.intent_deadline,
+               input.provider.timeout, input.request_hash};
     decision.become(*row, MessageState::Sending);
     row->wake_at = {};
     decision.add(SendEmail{input.message_id, *row->intent, *verdict.clearance});
@@ -106,14 +110,16 @@ MessageState not_sent(const MessageRow& row) {
     return row.maybe_executed ? MessageState::Ambiguous : MessageState::Failed;
 }
 
-void retry(Decision& decision, const MessageId& id, MessageRow row, std::optional<Millis> retry_after) {
+void retry(Decision& decision, const MessageId& id, MessageRow row,
+           std::optional<Millis> retry_after) {
     if (row.attempts >= decision.config().dispatch.max_attempts) {
         const MessageState state = not_sent(row);
         decision.end(id, std::move(row), {.state = state, .reason = Reason::RetriesExhausted});
         return;
     }
     const Millis wait = retry_delay(decision.recipient(), id, row.attempts, retry_after);
-    const Instant wake_at = std::min(decision.now() + wait, std::max(row.expires_at, decision.now()));
+    const Instant wake_at =
+        std::min(decision.now() + wait, std::max(row.expires_at, decision.now()));
     decision.keep(id, std::move(row), MessageState::Retrying, wake_at);
 }
 
@@ -129,7 +135,8 @@ void rejected(Decision& decision, const MessageId& id, MessageRow row) {
 }
 
 // May or may not have been executed.
-void unknown(Decision& decision, const MessageId& id, MessageRow row, const config::Provider& provider) {
+void unknown(Decision& decision, const MessageId& id, MessageRow row,
+             const config::Provider& provider) {
     row.maybe_executed = true;
     const config::Route* route = decision.config().find_route(row.route);
     const auto policy = route == nullptr ? config::RouteOnAmbiguous::Park : route->on_ambiguous;
@@ -172,7 +179,9 @@ void on(Decision& decision, const AttemptEnded& input) {
         case AnswerClass::Accepted:
             row->provider_message_id = input.result.answer.provider_message_id;
             decision.end(input.message_id, *std::move(row),
-                         {.state = MessageState::Sent, .reason = Reason::Accepted, .ended_at = input.ended_at});
+                         {.state = MessageState::Sent,
+                          .reason = Reason::Accepted,
+                          .ended_at = input.ended_at});
             return;
         case AnswerClass::AccountRefused:
             decision.keep(input.message_id, *std::move(row), MessageState::Ready, decision.now());

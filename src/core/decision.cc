@@ -9,7 +9,8 @@
 namespace postlane {
 
 void violated(const char* rule) {
-    std::fputs("postlane: an internal rule was violated, stopping before anything is sent: ", stderr);
+    std::fputs("postlane: an internal rule was violated, stopping before anything is sent: ",
+               stderr);
     std::fputs(rule, stderr);
     std::fputc('\n', stderr);
     std::abort();
@@ -83,7 +84,8 @@ void Decision::end(const MessageId& id, MessageRow row, Ending ending) {
         add(std::move(letter));
     }
 
-    OutcomeRecord outcome = outcome_of_row(id, row, postlane::outcome_of(ending.state), ending.reason);
+    OutcomeRecord outcome =
+        outcome_of_row(id, row, postlane::outcome_of(ending.state), ending.reason);
     outcome.checked = ending.checked;
     outcome.suppression = std::move(ending.suppression);
     outcome.skipped_steps = std::exchange(row.skipped_steps, {});
@@ -100,7 +102,8 @@ void Decision::end(const MessageId& id, MessageRow row, Ending ending) {
     add(PutMessage{id, std::move(row)});
 }
 
-Timing timing_of(const SendEvent& event, Instant recorded_at, Instant previous_end, const Config& config) {
+Timing timing_of(const SendEvent& event, Instant recorded_at, Instant previous_end,
+                 const Config& config) {
     Instant due = std::max(recorded_at, event.send_at.value_or(recorded_at));
     if (event.sequence && previous_end != Instant{}) {
         due = std::max(due, previous_end + event.delay_after_previous.value_or(Millis{0}));
@@ -112,14 +115,18 @@ Timing timing_of(const SendEvent& event, Instant recorded_at, Instant previous_e
 SuppressionGate::Verdict ask_gate(const Decision& decision, const SendEvent& event) {
     const auto by_recipient = decision.view().suppressions();
     const auto by_address = decision.view().address_suppressions(event.address);
-    const Mail mail{event.category, event.sequence ? std::string_view(event.sequence->id) : std::string_view()};
-    return SuppressionGate::check(by_recipient ? &*by_recipient : nullptr, by_address ? &*by_address : nullptr, mail,
-                                  decision.config().suppression.transactional_categories, decision.now());
+    const Mail mail{event.category,
+                    event.sequence ? std::string_view(event.sequence->id) : std::string_view()};
+    return SuppressionGate::check(
+        by_recipient ? &*by_recipient : nullptr, by_address ? &*by_address : nullptr, mail,
+        decision.config().suppression.transactional_categories, decision.now());
 }
 
-void place(Decision& decision, const MessageId& id, MessageRow row, const SendEvent& event, bool at_acceptance) {
+void place(Decision& decision, const MessageId& id, MessageRow row, const SendEvent& event,
+           bool at_acceptance) {
     if (decision.now() >= row.expires_at) {
-        decision.end(id, std::move(row), {.state = MessageState::Expired, .reason = Reason::TtlPassed});
+        decision.end(id, std::move(row),
+                     {.state = MessageState::Expired, .reason = Reason::TtlPassed});
         return;
     }
     if (at_acceptance) {

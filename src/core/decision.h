@@ -47,8 +47,8 @@ public:
     // A sequence as this decision leaves it: what was written by it, else what is stored.
     [[nodiscard]] std::optional<SequenceRow> sequence(std::string_view sequence_id) const;
 
-    [[nodiscard]] OutcomeRecord outcome_of_row(const MessageId& id, const MessageRow& row, Outcome outcome,
-                                               Reason reason) const;
+    [[nodiscard]] OutcomeRecord outcome_of_row(const MessageId& id, const MessageRow& row,
+                                               Outcome outcome, Reason reason) const;
 
 private:
     const StateView& view_;
@@ -73,11 +73,13 @@ struct Timing {
     Instant due_at;
     Instant expires_at;
 };
-[[nodiscard]] Timing timing_of(const SendEvent& event, Instant recorded_at, Instant previous_end, const Config& config);
+[[nodiscard]] Timing timing_of(const SendEvent& event, Instant recorded_at, Instant previous_end,
+                               const Config& config);
 
 // Puts an eligible message where its times say: ended, scheduled or ready. The gate is asked only
 // at acceptance; later it is asked with the attempt.
-void place(Decision& decision, const MessageId& id, MessageRow row, const SendEvent& event, bool at_acceptance);
+void place(Decision& decision, const MessageId& id, MessageRow row, const SendEvent& event,
+           bool at_acceptance);
 
 // Ends a message that must not be attempted now, and says so. Asked before every attempt.
 [[nodiscard]] SuppressionGate::Verdict ask_gate(const Decision& decision, const SendEvent& event);

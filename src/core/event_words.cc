@@ -30,9 +30,12 @@ std::optional<SuppressionReason> suppression_reason_from(std::string_view word) 
 
 std::string to_string(const Scope& scope) {
     switch (scope.kind) {
-        case Scope::Kind::Everything: break;
-        case Scope::Kind::Category: return "category:" + scope.name;
-        case Scope::Kind::Sequence: return "sequence:" + scope.name;
+        case Scope::Kind::Everything:
+            break;
+        case Scope::Kind::Category:
+            return "category:" + scope.name;
+        case Scope::Kind::Sequence:
+            return "sequence:" + scope.name;
     }
     return "everything";
 }

@@ -83,31 +83,45 @@ std::string_view to_string(MessageState state) noexcept {
 
 MessageState state_of(Outcome outcome) noexcept {
     switch (outcome) {
-        case Outcome::Sent: return MessageState::Sent;
-        case Outcome::SuppressedAtSend: return MessageState::SuppressedAtSend;
-        case Outcome::Expired: return MessageState::Expired;
-        case Outcome::Failed: return MessageState::Failed;
-        case Outcome::DeadLettered: return MessageState::DeadLettered;
-        case Outcome::Ambiguous: return MessageState::Ambiguous;
-        case Outcome::Duplicate: break;
+        case Outcome::Sent:
+            return MessageState::Sent;
+        case Outcome::SuppressedAtSend:
+            return MessageState::SuppressedAtSend;
+        case Outcome::Expired:
+            return MessageState::Expired;
+        case Outcome::Failed:
+            return MessageState::Failed;
+        case Outcome::DeadLettered:
+            return MessageState::DeadLettered;
+        case Outcome::Ambiguous:
+            return MessageState::Ambiguous;
+        case Outcome::Duplicate:
+            break;
     }
     std::abort();  // a duplicate has no row
 }
 
 Outcome outcome_of(MessageState state) noexcept {
     switch (state) {
-        case MessageState::Sent: return Outcome::Sent;
-        case MessageState::SuppressedAtSend: return Outcome::SuppressedAtSend;
-        case MessageState::Expired: return Outcome::Expired;
-        case MessageState::Failed: return Outcome::Failed;
-        case MessageState::DeadLettered: return Outcome::DeadLettered;
-        case MessageState::Ambiguous: return Outcome::Ambiguous;
+        case MessageState::Sent:
+            return Outcome::Sent;
+        case MessageState::SuppressedAtSend:
+            return Outcome::SuppressedAtSend;
+        case MessageState::Expired:
+            return Outcome::Expired;
+        case MessageState::Failed:
+            return Outcome::Failed;
+        case MessageState::DeadLettered:
+            return Outcome::DeadLettered;
+        case MessageState::Ambiguous:
+            return Outcome::Ambiguous;
         case MessageState::Held:
         case MessageState::Waiting:
         case MessageState::Scheduled:
         case MessageState::Ready:
         case MessageState::Sending:
-        case MessageState::Retrying: break;
+        case MessageState::Retrying:
+            break;
     }
     std::abort();  // it has not ended
 }

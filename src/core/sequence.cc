@@ -45,7 +45,8 @@ SequenceRow sequence_row(const Decision& decision, std::string_view sequence_id,
     return row;
 }
 
-StepPlace enter_step(const Decision& decision, std::string_view sequence_id, Step step, SequenceRow& row) {
+StepPlace enter_step(const Decision& decision, std::string_view sequence_id, Step step,
+                     SequenceRow& row) {
     if (step < row.expected) {
         return StepPlace::Late;
     }
@@ -71,7 +72,8 @@ StepPlace enter_step(const Decision& decision, std::string_view sequence_id, Ste
 void settle(Decision& decision, std::string_view sequence_id, SequenceRow& row) {
     while (row.expected <= row.known_through) {
         const auto entry = decision.view().next_step(sequence_id, row.expected);
-        const Step reached = entry ? std::min(entry->step, row.known_through + 1) : row.known_through + 1;
+        const Step reached =
+            entry ? std::min(entry->step, row.known_through + 1) : row.known_through + 1;
         if (reached > row.expected) {
             note_skipped(row, row.expected, reached - 1);
             row.expected = reached;
@@ -100,7 +102,8 @@ bool halts(const config::Ordering& ordering, MessageState ended) {
 
 }  // namespace
 
-void step_ended(Decision& decision, const SequenceRef& step, MessageRow& row_of_step, Instant ended_at) {
+void step_ended(Decision& decision, const SequenceRef& step, MessageRow& row_of_step,
+                Instant ended_at) {
     SequenceRow row = sequence_row(decision, step.id, step.step);
     if (step.step < row.expected) {
         return;  // its turn was over before it ended

@@ -25,16 +25,18 @@ enum class StepPlace : std::uint8_t {
 };
 
 // The stored row, or a new sequence's: first step 1, or `first_seen` if the configuration adopts.
-[[nodiscard]] SequenceRow sequence_row(const Decision& decision, std::string_view sequence_id, Step first_seen);
+[[nodiscard]] SequenceRow sequence_row(const Decision& decision, std::string_view sequence_id,
+                                       Step first_seen);
 
 // Where an unknown message's step belongs; enters it into the row (not written) unless it was
 // Overflow, Late or Taken.
-[[nodiscard]] StepPlace enter_step(const Decision& decision, std::string_view sequence_id, Step step,
-                                   SequenceRow& row);
+[[nodiscard]] StepPlace enter_step(const Decision& decision, std::string_view sequence_id,
+                                   Step step, SequenceRow& row);
 
 // A live step ended. Moves the row on (or halts it) and asks for the next step's turn.
 // `row_of_step` gets ended_ahead set where the step stays on record until its turn.
-void step_ended(Decision& decision, const SequenceRef& step, MessageRow& row_of_step, Instant ended_at);
+void step_ended(Decision& decision, const SequenceRef& step, MessageRow& row_of_step,
+                Instant ended_at);
 
 // ordering.on_gap = "skip": gives up on missing steps until `step` is held no longer.
 void skip_gaps_below(Decision& decision, const SequenceRef& step, SequenceRow& row);
@@ -44,6 +46,8 @@ void settle(Decision& decision, std::string_view sequence_id, SequenceRow& row);
 
 void write_sequence(Decision& decision, std::string_view sequence_id, SequenceRow row);
 
-[[nodiscard]] inline bool is_held(const SequenceRow& row, Step step) { return step > row.known_through; }
+[[nodiscard]] inline bool is_held(const SequenceRow& row, Step step) {
+    return step > row.known_through;
+}
 
 }  // namespace postlane

@@ -46,10 +46,12 @@ bool contains(const std::vector<std::string>& names, std::string_view name) {
 
 bool covers(const Entry& entry, const Mail& mail, const std::vector<std::string>& transactional) {
     switch (entry.scope.kind) {
-        case Scope::Kind::Category: return entry.scope.name == mail.category;
+        case Scope::Kind::Category:
+            return entry.scope.name == mail.category;
         case Scope::Kind::Sequence:
             return !mail.sequence_id.empty() && entry.scope.name == mail.sequence_id;
-        case Scope::Kind::Everything: break;
+        case Scope::Kind::Everything:
+            break;
     }
     return entry.reason != SuppressionReason::Unsubscribe ||
            !contains(transactional, mail.category);

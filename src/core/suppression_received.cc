@@ -29,7 +29,8 @@ void on(Decision& decision, const SuppressionReceived& input) {
         SuppressionRow row = decision.view().suppressions().value_or(SuppressionRow{});
         const SuppressionRow before = row;
         if (fold(row, *input.decoded) == FoldResult::Applied) {
-            receipt.reason = input.decoded->made_effective ? Reason::InvalidMadeEffective : Reason::None;
+            receipt.reason =
+                input.decoded->made_effective ? Reason::InvalidMadeEffective : Reason::None;
         } else {
             receipt.result = SuppressionReceipt::Result::Superseded;
             receipt.reason = Reason::NewerStands;

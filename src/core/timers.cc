@@ -44,7 +44,8 @@ void on(Decision& decision, const Woke& input) {
         return;  // a hint that came too late
     }
     const bool behind = row->state == MessageState::Held || row->state == MessageState::Waiting;
-    const Instant expires = behind ? row->expires_at_given.value_or(Instant::max()) : row->expires_at;
+    const Instant expires =
+        behind ? row->expires_at_given.value_or(Instant::max()) : row->expires_at;
     if (decision.now() >= expires) {
         const bool doubt = row->maybe_executed;
         decision.end(input.message_id, *std::move(row),
@@ -60,8 +61,9 @@ void on(Decision& decision, const Woke& input) {
 void on(Decision& decision, const StepReached& input) {
     auto row = decision.view().message(input.message_id);
     const auto sequence = decision.view().sequence(input.sequence_id);
-    const bool behind =
-        row && (row->state == MessageState::Held || row->state == MessageState::Waiting) && row->sequence;
+    const bool behind = row &&
+                        (row->state == MessageState::Held || row->state == MessageState::Waiting) &&
+                        row->sequence;
     if (!behind || !sequence || sequence->halt || sequence->expected != row->sequence->step) {
         return;
     }
@@ -71,7 +73,8 @@ void on(Decision& decision, const StepReached& input) {
         write_sequence(decision, input.sequence_id, left);
     }
     const Instant recorded_at = std::min(row->payload->timestamp, row->received_at);
-    const Timing timing = timing_of(input.event, recorded_at, sequence->last_end_at, decision.config());
+    const Timing timing =
+        timing_of(input.event, recorded_at, sequence->last_end_at, decision.config());
     row->due_at = timing.due_at;
     row->expires_at = timing.expires_at;
     place(decision, input.message_id, *std::move(row), input.event, /*at_acceptance=*/false);

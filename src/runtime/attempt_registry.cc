@@ -5,15 +5,18 @@
 namespace postlane {
 
 AttemptRegistry::AttemptRegistry(std::uint64_t process, const Config& config, ProviderFlow& flow,
-                                 std::function<void(PartitionId)> wake, std::function<BootInstant()> now)
-    : process_(process), config_(config), flow_(flow), wake_(std::move(wake)), now_(std::move(now)) {}
+                                 std::function<void(PartitionId)> wake,
+                                 std::function<BootInstant()> now)
+    : process_(process), config_(config), flow_(flow), wake_(std::move(wake)),
+      now_(std::move(now)) {}
 
 AttemptId AttemptRegistry::next() {
     const std::lock_guard lock(mutex_);
     return AttemptId{process_, ++last_number_};
 }
 
-void AttemptRegistry::submitted(const AttemptId& attempt, PartitionId partition, const Grant& grant) {
+void AttemptRegistry::submitted(const AttemptId& attempt, PartitionId partition,
+                                const Grant& grant) {
     const std::lock_guard lock(mutex_);
     Entry entry;
     entry.partition = partition;
@@ -42,7 +45,8 @@ void AttemptRegistry::release(Entry& entry) {
     flow_.release(entry.grant, answer, *entry.result, now_());
 }
 
-void AttemptRegistry::finished(const AttemptId& attempt, PartitionId partition, AttemptResult result) {
+void AttemptRegistry::finished(const AttemptId& attempt, PartitionId partition,
+                               AttemptResult result) {
     {
         const std::lock_guard lock(mutex_);
         const auto entry = entries_.find(attempt);
@@ -93,7 +97,8 @@ void AttemptRegistry::keep_only(PartitionId partition, const std::set<AttemptId>
     const std::lock_guard lock(mutex_);
     for (auto entry = entries_.begin(); entry != entries_.end();) {
         // One still on its way keeps its entry: its result releases the credit.
-        if (entry->second.partition == partition && entry->second.result && !open.contains(entry->first)) {
+        if (entry->second.partition == partition && entry->second.result &&
+            !open.contains(entry->first)) {
             release(entry->second);
             entry = entries_.erase(entry);
         } else {

@@ -30,8 +30,10 @@ public:
         // About 3 ms of CPU a transaction (librdkafka 2.0.2): with this, transactions take at most about half a
         // core while there is time, and a fifth when throughput matters.
         const auto per_partition = load.saturated ? Millis{15} : Millis{5};
-        const auto interval = per_partition * static_cast<Millis::rep>(std::max<std::size_t>(load.owned_partitions, 1));
-        return last_began_ + std::clamp<Millis>(interval, Millis{load.saturated ? 40 : 10}, Millis{250});
+        const auto interval = per_partition * static_cast<Millis::rep>(
+                                                  std::max<std::size_t>(load.owned_partitions, 1));
+        return last_began_ +
+               std::clamp<Millis>(interval, Millis{load.saturated ? 40 : 10}, Millis{250});
     }
 
 private:

@@ -20,8 +20,8 @@ class PartitionGuard {
 public:
     static constexpr std::size_t kStripes = 1024;
 
-    std::atomic<std::uint64_t> epoch{0};             // 0: not ours
-    std::atomic<BootInstant::rep> fresh_since{0};    // suppressions until then are applied
+    std::atomic<std::uint64_t> epoch{0};           // 0: not ours
+    std::atomic<BootInstant::rep> fresh_since{0};  // suppressions until then are applied
     // Bumped after a suppression of the stripe was applied and before a freshness that includes it is published.
     std::array<std::atomic<std::uint64_t>, kStripes> changes{};
 
@@ -32,7 +32,8 @@ class DispatchGuard final : public LastCheck {
 public:
     // Remembers what the decision saw. Made on the partition's thread, at the decision.
     DispatchGuard(std::shared_ptr<const PartitionGuard> partition, const AddressView& addresses,
-                  const RecipientId& recipient, const AddressKey& address, BootClock::duration staleness_max);
+                  const RecipientId& recipient, const AddressKey& address,
+                  BootClock::duration staleness_max);
 
     // The intent's deadline runs from its commit. Called once, before the request is submitted.
     void set_deadline(BootInstant deadline) noexcept { deadline_ = deadline; }

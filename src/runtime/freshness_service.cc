@@ -6,11 +6,8 @@ namespace postlane {
 
 FreshnessService::FreshnessService(EndOffsets& ends, const Clock& clock, Millis staleness_max,
                                    AddressProof on_addresses, Trouble on_trouble)
-    : ends_(ends),
-      clock_(clock),
-      interval_(staleness_max / 3),
-      on_addresses_(std::move(on_addresses)),
-      on_trouble_(std::move(on_trouble)) {}
+    : ends_(ends), clock_(clock), interval_(staleness_max / 3),
+      on_addresses_(std::move(on_addresses)), on_trouble_(std::move(on_trouble)) {}
 
 void FreshnessService::add(PartitionId partition, PartitionProof on_proof) {
     const std::lock_guard lock(mutex_);

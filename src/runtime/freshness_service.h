@@ -18,11 +18,12 @@ namespace postlane {
 class FreshnessService {
 public:
     using PartitionProof = std::function<void(BootInstant asked_at, Offset end)>;
-    using AddressProof = std::function<void(BootInstant asked_at, const std::map<PartitionId, Offset>& ends)>;
+    using AddressProof =
+        std::function<void(BootInstant asked_at, const std::map<PartitionId, Offset>& ends)>;
     using Trouble = std::function<void(const Error&)>;
 
-    FreshnessService(EndOffsets& ends, const Clock& clock, Millis staleness_max, AddressProof on_addresses,
-                     Trouble on_trouble);
+    FreshnessService(EndOffsets& ends, const Clock& clock, Millis staleness_max,
+                     AddressProof on_addresses, Trouble on_trouble);
 
     // Any thread. `on_proof` is called by the freshness thread, until remove() has returned.
     void add(PartitionId partition, PartitionProof on_proof);

@@ -74,7 +74,8 @@ Result<void> LedgerView::replay(const LedgerLog::Record& record) {
             {std::string(record.key),
              record.value ? std::optional<std::string>(std::string(*record.value)) : std::nullopt});
     }
-    return replay_batch_.operations.size() >= kReplayFlushOperations ? flush_replay() : Result<void>{};
+    return replay_batch_.operations.size() >= kReplayFlushOperations ? flush_replay()
+                                                                     : Result<void>{};
 }
 
 Result<void> LedgerView::replay_message(const ledger::Key& key, const LedgerLog::Record& record) {
@@ -91,7 +92,8 @@ Result<void> LedgerView::replay_message(const ledger::Key& key, const LedgerLog:
     const MessageId id(key.id);
     const bool has_step = row->sequence && !row->outside_sequence;
     const std::string step_key =
-        has_step ? ledger::step_key(key.recipient, row->sequence->id, row->sequence->step) : std::string();
+        has_step ? ledger::step_key(key.recipient, row->sequence->id, row->sequence->step)
+                 : std::string();
     if (auto given_up = give_up_step(key, step_key); !given_up) {
         return given_up;
     }
@@ -101,7 +103,8 @@ Result<void> LedgerView::replay_message(const ledger::Key& key, const LedgerLog:
     if (row->state == MessageState::Sending) {
         if (has_step) {
             // What the store has for this step is unknown here, so its end will delete it there too.
-            pinned_steps_.emplace(step_key, PinnedStep{StepEntry{row->sequence->step, id, false}, true});
+            pinned_steps_.emplace(step_key,
+                                  PinnedStep{StepEntry{row->sequence->step, id, false}, true});
         }
         pin(bytes, key.recipient, id, *std::move(row), record.offset);
         return {};
@@ -137,12 +140,14 @@ Result<void> LedgerView::give_up_step(const ledger::Key& key, std::string_view s
     if (!row->sequence || row->outside_sequence) {
         return {};
     }
-    const std::string step_key = ledger::step_key(key.recipient, row->sequence->id, row->sequence->step);
+    const std::string step_key =
+        ledger::step_key(key.recipient, row->sequence->id, row->sequence->step);
     if (step_key == step_key_now) {
         return {};
     }
     const auto bytes = stored(step_key);
-    const auto entry = bytes ? ledger::decode_step(step_key, *bytes) : Result<StepEntry>(StepEntry{});
+    const auto entry =
+        bytes ? ledger::decode_step(step_key, *bytes) : Result<StepEntry>(StepEntry{});
     if (failure_ || !entry) {
         return tl::unexpected<Error>(failure_ ? *failure_ : entry.error());
     }
@@ -190,8 +195,8 @@ std::vector<std::pair<MessageId, MessageRow>> LedgerView::messages(std::size_t l
             found.emplace_back(MessageId(std::move(key->id)), *std::move(row));
         }
     }
-    for (auto open = pinned_.lower_bound(prefix); open != pinned_.end() && open->second.recipient == recipient_;
-         ++open) {
+    for (auto open = pinned_.lower_bound(prefix);
+         open != pinned_.end() && open->second.recipient == recipient_; ++open) {
         found.emplace_back(open->second.message_id, open->second.row);
     }
     std::sort(found.begin(), found.end(), [](const auto& left, const auto& right) {

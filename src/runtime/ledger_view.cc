@@ -16,11 +16,13 @@ std::optional<T> value_or_failure(Result<T> result, std::optional<Error>& failur
 
 }  // namespace
 
-std::optional<ledger::Wake> wake_of(const RecipientId& recipient, const MessageId& id, const MessageRow& row) {
+std::optional<ledger::Wake> wake_of(const RecipientId& recipient, const MessageId& id,
+                                    const MessageRow& row) {
     if (has_ended(row.state) || row.state == MessageState::Sending || row.wake_at == Instant{}) {
         return std::nullopt;
     }
-    const bool waits_for_time_alone = row.state == MessageState::Held || row.state == MessageState::Waiting;
+    const bool waits_for_time_alone =
+        row.state == MessageState::Held || row.state == MessageState::Waiting;
     ledger::Wake wake;
     wake.route = waits_for_time_alone ? std::string() : row.route;
     wake.at = row.wake_at;
@@ -166,8 +168,8 @@ void LedgerView::put_row(std::string key, std::optional<std::string> value) {
     rows_.insert_or_assign(std::move(key), BatchRow{std::move(value), ++next_order_});
 }
 
-void LedgerView::step_changed(const std::string& message_key, const MessageId& id, const MessageRow& row,
-                              bool in_store) {
+void LedgerView::step_changed(const std::string& message_key, const MessageId& id,
+                              const MessageRow& row, bool in_store) {
     if (!row.sequence || row.outside_sequence) {
         return;
     }
@@ -208,7 +210,8 @@ void LedgerView::put(const PutMessage& effect) {
     batch_bytes_ += effect.row.payload ? effect.row.payload->value.size() : 0;
     if (in_batch->second.order != 0 && in_batch->second.row.sequence != effect.row.sequence) {
         // Ended and admitted again with another step: only this record says that the first step is free.
-        superseded_.emplace_back(in_batch->second.order, Sealed{key, ledger::encode(in_batch->second.row), true});
+        superseded_.emplace_back(in_batch->second.order,
+                                 Sealed{key, ledger::encode(in_batch->second.row), true});
     }
     in_batch->second.row = effect.row;
     in_batch->second.order = ++next_order_;
@@ -280,7 +283,8 @@ std::vector<OutRecord> LedgerView::ledger_records(PartitionId partition) {
     return records;
 }
 
-void LedgerView::pin(const std::string& key, RecipientId recipient, MessageId id, MessageRow row, Offset offset) {
+void LedgerView::pin(const std::string& key, RecipientId recipient, MessageId id, MessageRow row,
+                     Offset offset) {
     unpin(key);
     pinned_offsets_.insert(offset);
     pinned_.emplace(key, Pinned{std::move(row), std::move(recipient), std::move(id), offset});
@@ -293,8 +297,8 @@ void LedgerView::unpin(const std::string& key) {
     }
 }
 
-void LedgerView::add_wake(StoreBatch& out, const RecipientId& recipient, const MessageId& id, const MessageRow& row,
-                          const std::optional<std::string>& before) {
+void LedgerView::add_wake(StoreBatch& out, const RecipientId& recipient, const MessageId& id,
+                          const MessageRow& row, const std::optional<std::string>& before) {
     auto wake = wake_of(recipient, id, row);
     const std::string key = wake ? ledger::wake_key(*wake) : std::string();
     if (before && *before != key) {
@@ -308,11 +312,12 @@ void LedgerView::add_wake(StoreBatch& out, const RecipientId& recipient, const M
     }
 }
 
-void LedgerView::apply_message(StoreBatch& out, const std::string& key, BatchMessage& message, Offset offset,
-                               std::string value) {
+void LedgerView::apply_message(StoreBatch& out, const std::string& key, BatchMessage& message,
+                               Offset offset, std::string value) {
     add_wake(out, message.recipient, message.message_id, message.row, message.wake_before);
     if (message.row.state == MessageState::Sending) {
-        pin(key, std::move(message.recipient), std::move(message.message_id), std::move(message.row), offset);
+        pin(key, std::move(message.recipient), std::move(message.message_id),
+            std::move(message.row), offset);
         return;
     }
     unpin(key);

@@ -35,14 +35,18 @@ public:
 
     [[nodiscard]] std::optional<MessageRow> message(const MessageId& id) const override;
     [[nodiscard]] std::optional<SequenceRow> sequence(std::string_view sequence_id) const override;
-    [[nodiscard]] std::optional<StepEntry> step(std::string_view sequence_id, Step step) const override;
-    [[nodiscard]] std::optional<StepEntry> next_step(std::string_view sequence_id, Step from) const override;
+    [[nodiscard]] std::optional<StepEntry> step(std::string_view sequence_id,
+                                                Step step) const override;
+    [[nodiscard]] std::optional<StepEntry> next_step(std::string_view sequence_id,
+                                                     Step from) const override;
     [[nodiscard]] std::optional<SuppressionRow> suppressions() const override;
-    [[nodiscard]] std::optional<SuppressionRow> address_suppressions(const AddressKey& key) const override;
+    [[nodiscard]] std::optional<SuppressionRow> address_suppressions(
+        const AddressKey& key) const override;
 
     // The focused recipient's committed rows, for people who ask. The latest `limit` of the messages.
     [[nodiscard]] std::vector<std::pair<MessageId, MessageRow>> messages(std::size_t limit) const;
-    [[nodiscard]] std::vector<std::pair<std::string, SequenceRow>> sequences(std::size_t limit) const;
+    [[nodiscard]] std::vector<std::pair<std::string, SequenceRow>> sequences(
+        std::size_t limit) const;
 
     // Into the batch, for the focused recipient.
     void put(const PutMessage& effect);
@@ -88,7 +92,9 @@ public:
     [[nodiscard]] std::vector<ledger::Wake> wakes(const std::string& begin, const std::string& end,
                                                   std::size_t limit) const;
     // Wakes that applied() or replay added since the last call, for whoever keeps timers.
-    [[nodiscard]] std::vector<ledger::Wake> take_new_wakes() { return std::exchange(new_wakes_, {}); }
+    [[nodiscard]] std::vector<ledger::Wake> take_new_wakes() {
+        return std::exchange(new_wakes_, {});
+    }
 
     [[nodiscard]] bool failed() const { return failure_.has_value(); }
     [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
@@ -133,17 +139,21 @@ private:
     [[nodiscard]] const std::optional<MessageRow>& stored_message(const std::string& key) const;
     void put_row(std::string key, std::optional<std::string> value);
     void add_position(StoreBatch& out, Offset ledger_next, Instant now) const;
-    void pin(const std::string& key, RecipientId recipient, MessageId id, MessageRow row, Offset offset);
+    void pin(const std::string& key, RecipientId recipient, MessageId id, MessageRow row,
+             Offset offset);
     void unpin(const std::string& key);
-    void step_changed(const std::string& message_key, const MessageId& id, const MessageRow& row, bool in_store);
-    void apply_message(StoreBatch& out, const std::string& key, BatchMessage& message, Offset offset,
-                       std::string value);
+    void step_changed(const std::string& message_key, const MessageId& id, const MessageRow& row,
+                      bool in_store);
+    void apply_message(StoreBatch& out, const std::string& key, BatchMessage& message,
+                       Offset offset, std::string value);
     void apply_steps(StoreBatch& out);
-    void add_wake(StoreBatch& out, const RecipientId& recipient, const MessageId& id, const MessageRow& row,
-                  const std::optional<std::string>& before);
-    [[nodiscard]] static ledger::Wake halt_wake(const RecipientId& recipient, std::string_view sequence_id,
+    void add_wake(StoreBatch& out, const RecipientId& recipient, const MessageId& id,
+                  const MessageRow& row, const std::optional<std::string>& before);
+    [[nodiscard]] static ledger::Wake halt_wake(const RecipientId& recipient,
+                                                std::string_view sequence_id,
                                                 const SequenceRow::Halt& halt);
-    [[nodiscard]] Result<void> replay_message(const ledger::Key& key, const LedgerLog::Record& record);
+    [[nodiscard]] Result<void> replay_message(const ledger::Key& key,
+                                              const LedgerLog::Record& record);
     [[nodiscard]] Result<void> give_up_step(const ledger::Key& key, std::string_view step_key_now);
     [[nodiscard]] Result<void> flush_replay();
     [[nodiscard]] Offset oldest_pinned(Offset otherwise) const;

@@ -13,11 +13,9 @@ constexpr std::chrono::seconds kIdle{1};
 
 }  // namespace
 
-Partition::Partition(Surroundings& surroundings, PartitionId id, PartitionPorts ports, std::shared_ptr<Bell> bell)
-    : around_(surroundings),
-      id_(id),
-      ports_(std::move(ports)),
-      bell_(std::move(bell)),
+Partition::Partition(Surroundings& surroundings, PartitionId id, PartitionPorts ports,
+                     std::shared_ptr<Bell> bell)
+    : around_(surroundings), id_(id), ports_(std::move(ports)), bell_(std::move(bell)),
       waiter_(surroundings.flow.add_waiter([ring = bell_, credit = credit_] {
           credit->store(true);
           ring->ring();
@@ -264,7 +262,8 @@ void Partition::restart(const Error& why) {
     std::erase_if(restarts_, [&](BootInstant when) { return at - when > kRestartsWithin; });
     if (restarts_.size() >= kRestartsMax) {
         give_up(Error{why.code, "partition " + std::to_string(id_) + " restarted " +
-                                    std::to_string(restarts_.size()) + " times in ten minutes, last: " + why.detail});
+                                    std::to_string(restarts_.size()) +
+                                    " times in ten minutes, last: " + why.detail});
         return;
     }
     enter(Stage::Starting, PartitionState::Fencing);

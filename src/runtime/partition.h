@@ -60,7 +60,8 @@ public:
     // delete.retention.ms.
     static constexpr std::chrono::hours kStoreAgeMax{84};
 
-    Partition(Surroundings& surroundings, PartitionId id, PartitionPorts ports, std::shared_ptr<Bell> bell);
+    Partition(Surroundings& surroundings, PartitionId id, PartitionPorts ports,
+              std::shared_ptr<Bell> bell);
     ~Partition();
     Partition(const Partition&) = delete;
     Partition& operator=(const Partition&) = delete;

@@ -36,8 +36,9 @@ void PartitionRunner::decide_attempts(const Now& now) {
 PartitionRunner::Tried PartitionRunner::try_attempt(const ReadyItem& item, const Now& now) {
     view_.focus(item.recipient, now.broker);
     const auto row = view_.message(item.message_id);
-    const bool attemptable = row && (row->state == MessageState::Ready || row->state == MessageState::Scheduled ||
-                                     row->state == MessageState::Retrying);
+    const bool attemptable =
+        row && (row->state == MessageState::Ready || row->state == MessageState::Scheduled ||
+                row->state == MessageState::Retrying);
     if (!attemptable || row->wake_at > now.broker) {
         ready_.remove(item.recipient, item.message_id);
         if (const auto wake = row ? wake_of(item.recipient, item.message_id, *row) : std::nullopt) {
@@ -57,7 +58,8 @@ PartitionRunner::Tried PartitionRunner::try_attempt(const ReadyItem& item, const
     }
     if (!choice.grant.granted()) {
         // In doubt, it must wait for its provider; the rest of the route may take another one meanwhile.
-        if (row->maybe_executed && choice.grant.why == Grant::Why::CircuitOpen && choice.grant.until > now.boot) {
+        if (row->maybe_executed && choice.grant.why == Grant::Why::CircuitOpen &&
+            choice.grant.until > now.boot) {
             const auto wait = std::chrono::ceil<Millis>(choice.grant.until - now.boot);
             step_aside(item.recipient, id, *row, now.broker + wait);
             return Tried::Done;
@@ -75,11 +77,13 @@ PartitionRunner::Tried PartitionRunner::try_attempt(const ReadyItem& item, const
 }
 
 // A later provider only after a definite rejection or an open circuit, never while in doubt.
-PartitionRunner::Choice PartitionRunner::choose_provider(const MessageRow& row, std::size_t bytes, const Now& now) {
+PartitionRunner::Choice PartitionRunner::choose_provider(const MessageRow& row, std::size_t bytes,
+                                                         const Now& now) {
     Choice choice;
     const auto index_of = [&](const std::string& name) {
-        const auto found = std::find_if(config_.providers.begin(), config_.providers.end(),
-                                        [&](const config::Provider& provider) { return provider.name == name; });
+        const auto found =
+            std::find_if(config_.providers.begin(), config_.providers.end(),
+                         [&](const config::Provider& provider) { return provider.name == name; });
         return static_cast<std::size_t>(found - config_.providers.begin());
     };
     if (row.maybe_executed && row.intent) {
@@ -92,14 +96,16 @@ PartitionRunner::Choice PartitionRunner::choose_provider(const MessageRow& row, 
     }
     const config::Route* route = config_.find_route(row.route);
     choice.route_known = route != nullptr;
-    for (std::size_t at = row.route_position; route != nullptr && at < route->providers.size(); ++at) {
+    for (std::size_t at = row.route_position; route != nullptr && at < route->providers.size();
+         ++at) {
         choice.provider = index_of(route->providers[at]);
         choice.grant = flow_.try_acquire(choice.provider, bytes, now.boot, waiter_);
         if (choice.grant.why != Grant::Why::CircuitOpen) {
             break;
         }
     }
-    const bool timed = choice.grant.why == Grant::Why::RateLimited || choice.grant.why == Grant::Why::CircuitOpen;
+    const bool timed =
+        choice.grant.why == Grant::Why::RateLimited || choice.grant.why == Grant::Why::CircuitOpen;
     if (timed && (blocked_until_ == BootInstant{} || choice.grant.until < blocked_until_)) {
         blocked_until_ = choice.grant.until;
     }
@@ -111,8 +117,8 @@ void PartitionRunner::attempt(const ReadyItem& item, const MessageRow& row, cons
     const config::Provider& provider = config_.providers[choice.provider];
     const config::Route* route = config_.find_route(row.route);
     static const config::Route kNoRoute{};
-    auto request =
-        render(event, provider, route != nullptr ? *route : kNoRoute, idempotency_key(item.recipient, item.message_id));
+    auto request = render(event, provider, route != nullptr ? *route : kNoRoute,
+                          idempotency_key(item.recipient, item.message_id));
     const MessageId id = item.message_id;
     const RecipientId recipient = item.recipient;
     if (!request) {

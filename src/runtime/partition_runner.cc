@@ -21,19 +21,11 @@ constexpr std::size_t kBatchBytesMax = std::size_t{8} << 20U;
 }  // namespace
 
 PartitionRunner::PartitionRunner(const RunnerPorts& ports, Epoch epoch)
-    : config_(ports.config),
-      partition_(ports.partition),
-      partition_count_(ports.partition_count),
-      addresses_(ports.addresses),
-      flow_(ports.flow),
-      waiter_(ports.waiter),
-      registry_(ports.registry),
-      dispatcher_(ports.dispatcher),
-      metrics_(ports.metrics),
-      guard_(ports.guard),
-      max_record_bytes_(ports.max_record_bytes),
-      view_(ports.store, ports.addresses),
-      decoder_(ports.config, ports.partition_count) {
+    : config_(ports.config), partition_(ports.partition), partition_count_(ports.partition_count),
+      addresses_(ports.addresses), flow_(ports.flow), waiter_(ports.waiter),
+      registry_(ports.registry), dispatcher_(ports.dispatcher), metrics_(ports.metrics),
+      guard_(ports.guard), max_record_bytes_(ports.max_record_bytes),
+      view_(ports.store, ports.addresses), decoder_(ports.config, ports.partition_count) {
     // The proofs and the applied suppressions of an earlier epoch are gone: nothing is fresh.
     guard_->fresh_since.store(0);
     guard_->epoch.store(epoch.value());
@@ -87,7 +79,8 @@ void PartitionRunner::begin(BootInstant fenced_at, const Now& now) {
 }
 
 bool PartitionRunner::wants_sends() const {
-    return !stopping_ && pending_sends_.size() < kPendingSendsMax && pending_bytes_ < kPendingSendBytesMax;
+    return !stopping_ && pending_sends_.size() < kPendingSendsMax &&
+           pending_bytes_ < kPendingSendBytesMax;
 }
 
 void PartitionRunner::on_sends(std::vector<InputRecord> records, std::optional<Offset> end_seen,
@@ -104,9 +97,12 @@ void PartitionRunner::on_sends(std::vector<InputRecord> records, std::optional<O
     }
 }
 
-bool PartitionRunner::wants_suppressions() const { return pending_suppressions_.size() < kPendingSuppressionsMax; }
+bool PartitionRunner::wants_suppressions() const {
+    return pending_suppressions_.size() < kPendingSuppressionsMax;
+}
 
-void PartitionRunner::on_suppressions(std::vector<InputRecord> records, std::optional<Offset> end_seen) {
+void PartitionRunner::on_suppressions(std::vector<InputRecord> records,
+                                      std::optional<Offset> end_seen) {
     for (InputRecord& record : records) {
         if (record.offset >= offsets_.suppressions) {
             pending_suppressions_.push_back(std::move(record));
@@ -117,7 +113,9 @@ void PartitionRunner::on_suppressions(std::vector<InputRecord> records, std::opt
     }
 }
 
-void PartitionRunner::on_proof(BootInstant asked_at, Offset end) { proofs_.add(asked_at, end); }
+void PartitionRunner::on_proof(BootInstant asked_at, Offset end) {
+    proofs_.add(asked_at, end);
+}
 
 void PartitionRunner::on_results(std::vector<AttemptRegistry::Finished> results) {
     std::move(results.begin(), results.end(), std::back_inserter(pending_results_));
@@ -147,7 +145,8 @@ void PartitionRunner::perform(const RecipientId& recipient, Effects effects, con
         } else if (const auto* sequence = std::get_if<PutSequence>(&effect)) {
             const auto before = view_.sequence(sequence->sequence_id);
             ordering_.sequences += before ? 0U : 1U;
-            ordering_.held += std::int64_t{sequence->row.held} - (before ? std::int64_t{before->held} : 0);
+            ordering_.held +=
+                std::int64_t{sequence->row.held} - (before ? std::int64_t{before->held} : 0);
             view_.put(*sequence);
         } else if (const auto* suppressions = std::get_if<PutSuppressions>(&effect)) {
             view_.put(*suppressions);
@@ -163,14 +162,16 @@ void PartitionRunner::perform(const RecipientId& recipient, Effects effects, con
     }
 }
 
-void PartitionRunner::perform_put(const RecipientId& recipient, const PutMessage& put, const Now& now) {
+void PartitionRunner::perform_put(const RecipientId& recipient, const PutMessage& put,
+                                  const Now& now) {
     view_.put(put);
     const MessageRow& row = put.row;
     if (row.state == MessageState::Ready && row.wake_at <= now.broker) {
         const bool at_hand = event_at_hand_ && event_at_hand_->message_id == put.message_id;
         const bool small = at_hand && event_at_hand_->json.size() <= kEventAtHandMax;
         // An input is decided only once the view was fresh as of its arrival.
-        const BootInstant since = at_hand && !pending_sends_.empty() ? pending_sends_.front().arrived : now.boot;
+        const BootInstant since =
+            at_hand && !pending_sends_.empty() ? pending_sends_.front().arrived : now.boot;
         offer(recipient, put.message_id, row, since, small ? event_at_hand_ : nullptr);
         return;
     }
@@ -237,7 +238,8 @@ void PartitionRunner::follow_up(const FollowUp& next, const Now& now) {
     }
 }
 
-std::shared_ptr<const SendEvent> PartitionRunner::stored_event(const RecipientId& recipient, const MessageRow& row) {
+std::shared_ptr<const SendEvent> PartitionRunner::stored_event(const RecipientId& recipient,
+                                                               const MessageRow& row) {
     if (!row.payload) {
         return nullptr;
     }
@@ -283,7 +285,8 @@ void PartitionRunner::decide_suppressions(const Now& now) {
         const InputRecord record = std::move(pending_suppressions_.front());
         pending_suppressions_.pop_front();
         const Decoder::Suppression decoded = decoder_.suppression(record, partition_);
-        const RecipientId recipient = decoded.recipient.value_or(RecipientId(record.key.value_or("")));
+        const RecipientId recipient =
+            decoded.recipient.value_or(RecipientId(record.key.value_or("")));
         key_at_hand_ = record.key;
         run(recipient, SuppressionReceived{record, decoded.event, decoded.belongs_to}, now);
         key_at_hand_.reset();
@@ -318,17 +321,21 @@ void PartitionRunner::decide_results(const Now& now) {
             const AnswerClass answer = classify(*provider, finished.result);
             metrics_.attempt(provider->name, answer);
             if (finished.result.kind != AttemptResult::Kind::NotHandedOver) {
-                const std::chrono::duration<double> took = finished.result.ended_at - finished.result.handed_over_at;
+                const std::chrono::duration<double> took =
+                    finished.result.ended_at - finished.result.handed_over_at;
                 metrics_.send_duration(provider->name, took.count());
             }
-            const auto ago = std::chrono::duration_cast<Millis>(now.boot - finished.result.ended_at);
+            const auto ago =
+                std::chrono::duration_cast<Millis>(now.boot - finished.result.ended_at);
             const Instant ended_at = now.broker - ago;
             if (answer == AnswerClass::Accepted) {
-                const std::chrono::duration<double> latency = ended_at - std::max(row->due_at, row->received_at);
+                const std::chrono::duration<double> latency =
+                    ended_at - std::max(row->due_at, row->received_at);
                 metrics_.dispatch_latency(std::max(0.0, latency.count()));
             }
             ready_.set_free(attempt.recipient);
-            run(attempt.recipient, AttemptEnded{attempt.message_id, finished.result, ended_at}, now);
+            run(attempt.recipient, AttemptEnded{attempt.message_id, finished.result, ended_at},
+                now);
         }
     }
 }
@@ -359,8 +366,8 @@ void PartitionRunner::decide_doubts(const Now& now) {
         const config::Provider* provider = config_.find_provider(row->intent->provider);
         const config::Route* route = config_.find_route(row->route);
         if (provider != nullptr && route != nullptr) {
-            if (const auto request =
-                    render(*event, *provider, *route, idempotency_key(doubt.recipient, doubt.message_id))) {
+            if (const auto request = render(*event, *provider, *route,
+                                            idempotency_key(doubt.recipient, doubt.message_id))) {
                 hash = request_hash(*request);
             }
         }
@@ -377,7 +384,8 @@ void PartitionRunner::decide_inputs(const Now& now) {
             wants_fresh_since_ = std::max(wants_fresh_since_, pending_sends_.back().arrived);
             break;
         }
-        if (ready_to_go() >= kReadyIntakeMax || batch_size() >= kBatchRecordsMax || batch_bytes() >= kBatchBytesMax) {
+        if (ready_to_go() >= kReadyIntakeMax || batch_size() >= kBatchRecordsMax ||
+            batch_bytes() >= kBatchBytesMax) {
             break;
         }
         const InputRecord& record = pending.record;
@@ -406,13 +414,21 @@ bool PartitionRunner::has_batch() const {
     return offsets_changed_ || !view_.batch_empty() || !out_.empty();
 }
 
-std::size_t PartitionRunner::batch_size() const { return view_.batch_size() + out_.size(); }
+std::size_t PartitionRunner::batch_size() const {
+    return view_.batch_size() + out_.size();
+}
 
-std::size_t PartitionRunner::batch_bytes() const { return view_.batch_bytes() + out_bytes_; }
+std::size_t PartitionRunner::batch_bytes() const {
+    return view_.batch_bytes() + out_bytes_;
+}
 
-bool PartitionRunner::is_saturated() const { return !pending_sends_.empty() || ready_to_go() >= kReadyIntakeMax / 4; }
+bool PartitionRunner::is_saturated() const {
+    return !pending_sends_.empty() || ready_to_go() >= kReadyIntakeMax / 4;
+}
 
-void PartitionRunner::keep_alive() { offsets_changed_ = true; }
+void PartitionRunner::keep_alive() {
+    offsets_changed_ = true;
+}
 
 Transaction PartitionRunner::seal(const Now& now) {
     for (const Departure& departure : departures_) {

@@ -169,7 +169,8 @@ private:
     void decide_doubts(const Now& now);
     void decide_inputs(const Now& now);
     void publish_freshness();
-    [[nodiscard]] std::shared_ptr<const SendEvent> stored_event(const RecipientId& recipient, const MessageRow& row);
+    [[nodiscard]] std::shared_ptr<const SendEvent> stored_event(const RecipientId& recipient,
+                                                                const MessageRow& row);
 
     // partition_dispatch.cc
     void decide_attempts(const Now& now);
@@ -181,8 +182,8 @@ private:
         bool route_known = true;
     };
     Choice choose_provider(const MessageRow& row, std::size_t bytes, const Now& now);
-    void attempt(const ReadyItem& item, const MessageRow& row, const SendEvent& event, const Choice& choice,
-                 const Now& now);
+    void attempt(const ReadyItem& item, const MessageRow& row, const SendEvent& event,
+                 const Choice& choice, const Now& now);
     void expire_ready(const Now& now);
     void hand_over_departures();
 
@@ -190,12 +191,14 @@ private:
     void decide_timers(const Now& now);
     void scan_route(const std::string& route, RouteTimer& timer, const Now& now);
     bool wake_up(const ledger::Wake& wake, const std::string& key, const Now& now);
-    bool offer(const RecipientId& recipient, const MessageId& id, const MessageRow& row, BootInstant since,
-               std::shared_ptr<const SendEvent> event);
+    bool offer(const RecipientId& recipient, const MessageId& id, const MessageRow& row,
+               BootInstant since, std::shared_ptr<const SendEvent> event);
     bool load_more(const Now& now);
-    void find_more(const ReadyQueue::More& more, const std::string& route, std::size_t& budget, const Now& now,
-                   std::vector<ledger::Wake>& found, std::map<std::string, ReadyQueue::From>& rest);
-    void step_aside(const RecipientId& recipient, const MessageId& id, const MessageRow& row, Instant until);
+    void find_more(const ReadyQueue::More& more, const std::string& route, std::size_t& budget,
+                   const Now& now, std::vector<ledger::Wake>& found,
+                   std::map<std::string, ReadyQueue::From>& rest);
+    void step_aside(const RecipientId& recipient, const MessageId& id, const MessageRow& row,
+                    Instant until);
     void park_blocked_routes(const Now& now);
     [[nodiscard]] std::size_t ready_to_go() const;
     [[nodiscard]] bool input_read_through(Instant when) const;

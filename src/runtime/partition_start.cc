@@ -67,8 +67,9 @@ void Partition::start_failed(const Error& why) {
     }
     store_.reset();
     start_backoff_ = std::clamp(start_backoff_ * 2, kBackoffMin, kBackoffMax);
-    around_.log(Severity::Warning, "partition.start_failed",
-                "partition " + std::to_string(id_) + " cannot start yet, trying again: " + why.detail);
+    around_.log(
+        Severity::Warning, "partition.start_failed",
+        "partition " + std::to_string(id_) + " cannot start yet, trying again: " + why.detail);
 }
 
 Result<void> Partition::restore(BootInstant fenced_at) {
@@ -88,8 +89,9 @@ Result<void> Partition::restore(BootInstant fenced_at) {
     }
     store_ = *std::move(store);
     runner_ = std::make_unique<PartitionRunner>(
-        RunnerPorts{around_.config, id_, around_.partition_count, *store_, around_.addresses, around_.flow, waiter_,
-                    around_.registry, around_.dispatcher, around_.metrics, guard_, around_.max_record_bytes},
+        RunnerPorts{around_.config, id_, around_.partition_count, *store_, around_.addresses,
+                    around_.flow, waiter_, around_.registry, around_.dispatcher, around_.metrics,
+                    guard_, around_.max_record_bytes},
         Epoch(epoch_));
     if (*genesis) {
         if (auto checked = check_genesis(**genesis); !checked) {
@@ -101,10 +103,11 @@ Result<void> Partition::restore(BootInstant fenced_at) {
     if (!position) {
         return tl::unexpected<Error>(position.error());
     }
-    const bool fresh_enough =
-        *position && now().broker - (*position)->applied_at < std::chrono::duration_cast<Millis>(kStoreAgeMax);
+    const bool fresh_enough = *position && now().broker - (*position)->applied_at <
+                                               std::chrono::duration_cast<Millis>(kStoreAgeMax);
     const bool same_ledger = *position && *genesis && (*position)->genesis == (*genesis)->uuid;
-    const bool inside = *position && (*position)->ledger_next >= range->start && (*position)->ledger_next <= range->end;
+    const bool inside = *position && (*position)->ledger_next >= range->start &&
+                        (*position)->ledger_next <= range->end;
     if (fresh_enough && same_ledger && inside) {
         from = (*position)->ledger_next;
     } else if (auto wiped = store_->wipe(); !wiped) {
@@ -150,9 +153,10 @@ Result<std::optional<GenesisRow>> Partition::read_genesis(const LedgerLog::Range
         return false;  // one is enough
     });
     if (any && !genesis) {
-        return fail(ErrorCode::Misconfigured, "ledger partition " + std::to_string(id_) +
-                                                  " does not begin with a genesis record this program can read: it is "
-                                                  "not a postlane ledger, or a newer program wrote it");
+        return fail(ErrorCode::Misconfigured,
+                    "ledger partition " + std::to_string(id_) +
+                        " does not begin with a genesis record this program can read: it is "
+                        "not a postlane ledger, or a newer program wrote it");
     }
     if (!any && !read) {
         return tl::unexpected<Error>(read.error());
@@ -163,14 +167,17 @@ Result<std::optional<GenesisRow>> Partition::read_genesis(const LedgerLog::Range
 Result<void> Partition::check_genesis(const GenesisRow& genesis) const {
     if (genesis.partition_count != around_.partition_count) {
         return fail(ErrorCode::Misconfigured,
-                    "partition_count_changed: the ledger was begun with " + std::to_string(genesis.partition_count) +
-                        " partitions, the topics have " + std::to_string(around_.partition_count) +
-                        " now. Recipients would move to partitions that know nothing of them: go back to the old "
+                    "partition_count_changed: the ledger was begun with " +
+                        std::to_string(genesis.partition_count) + " partitions, the topics have " +
+                        std::to_string(around_.partition_count) +
+                        " now. Recipients would move to partitions that know nothing of them: go "
+                        "back to the old "
                         "count, or begin with new topics.");
     }
     if (genesis.partitioner != word(around_.config.kafka.partitioner)) {
-        return fail(ErrorCode::Misconfigured, "partitioner_changed: the ledger was begun with kafka.partitioner = \"" +
-                                                  genesis.partitioner + "\"; set it back");
+        return fail(ErrorCode::Misconfigured,
+                    "partitioner_changed: the ledger was begun with kafka.partitioner = \"" +
+                        genesis.partitioner + "\"; set it back");
     }
     return {};
 }
@@ -182,9 +189,12 @@ Result<void> Partition::first_start() {
     }
     if (*committed) {
         return fail(ErrorCode::Misconfigured,
-                    "ledger_missing: the consumer group has committed offsets for partition " + std::to_string(id_) +
-                        ", but its ledger is empty: the ledger topic was deleted or truncated. Going on would send "
-                        "everything again. Restore the topic; or, if mail may be repeated or there was none, delete "
+                    "ledger_missing: the consumer group has committed offsets for partition " +
+                        std::to_string(id_) +
+                        ", but its ledger is empty: the ledger topic was deleted or truncated. "
+                        "Going on would send "
+                        "everything again. Restore the topic; or, if mail may be repeated or there "
+                        "was none, delete "
                         "the group's offsets and start anew.");
     }
     const auto& kafka = around_.config.kafka;
@@ -220,8 +230,8 @@ Result<void> Partition::replay(Offset from, Offset end) {
         if (replayed % kProgressEvery == 0) {
             around_.metrics.restore_progress(id_, end - record.offset);
             around_.log(Severity::Info, "partition.restoring",
-                        "partition " + std::to_string(id_) + ": " + std::to_string(end - record.offset) +
-                            " ledger records to go");
+                        "partition " + std::to_string(id_) + ": " +
+                            std::to_string(end - record.offset) + " ledger records to go");
             const std::lock_guard lock(mutex_);
             status_.restore_remaining = end - record.offset;
             status_.last_turn = around_.clock.boot_now();

@@ -96,8 +96,9 @@ bool PartitionRunner::wake_up(const ledger::Wake& wake, const std::string& key, 
     return offer(wake.recipient, id, *row, now.boot, nullptr);
 }
 
-bool PartitionRunner::offer(const RecipientId& recipient, const MessageId& id, const MessageRow& row,
-                            BootInstant since, std::shared_ptr<const SendEvent> event) {
+bool PartitionRunner::offer(const RecipientId& recipient, const MessageId& id,
+                            const MessageRow& row, BootInstant since,
+                            std::shared_ptr<const SendEvent> event) {
     ReadyItem item;
     item.recipient = recipient;
     item.message_id = id;
@@ -138,9 +139,11 @@ bool PartitionRunner::load_more(const Now& now) {
             find_more(*more, route, budget, now, found, rest);
         }
         // Across its routes, too, a recipient's messages go in order.
-        std::sort(found.begin(), found.end(), [](const ledger::Wake& left, const ledger::Wake& right) {
-            return std::pair(left.at, left.input_offset) < std::pair(right.at, right.input_offset);
-        });
+        std::sort(found.begin(), found.end(),
+                  [](const ledger::Wake& left, const ledger::Wake& right) {
+                      return std::pair(left.at, left.input_offset) <
+                             std::pair(right.at, right.input_offset);
+                  });
         bool queue_full = false;
         for (const ledger::Wake& wake : found) {
             queue_full = queue_full || !wake_up(wake, ledger::wake_key(wake), now);
@@ -159,8 +162,9 @@ bool PartitionRunner::load_more(const Now& now) {
     return loaded;
 }
 
-void PartitionRunner::find_more(const ReadyQueue::More& more, const std::string& route, std::size_t& budget,
-                                const Now& now, std::vector<ledger::Wake>& found,
+void PartitionRunner::find_more(const ReadyQueue::More& more, const std::string& route,
+                                std::size_t& budget, const Now& now,
+                                std::vector<ledger::Wake>& found,
                                 std::map<std::string, ReadyQueue::From>& rest) {
     const ReadyQueue::From& from = more.from.at(route);
     const std::size_t limit = std::min(budget, kWakesPerScan);
@@ -168,7 +172,8 @@ void PartitionRunner::find_more(const ReadyQueue::More& more, const std::string&
         rest.emplace(route, from);
         return;
     }
-    const auto wakes = view_.wakes(from.wake_key, ledger::prefix_end(ledger::wake_prefix(route)), limit);
+    const auto wakes =
+        view_.wakes(from.wake_key, ledger::prefix_end(ledger::wake_prefix(route)), limit);
     budget -= std::max<std::size_t>(1, wakes.size());
     std::size_t taken = 0;
     for (const ledger::Wake& wake : wakes) {
@@ -192,8 +197,8 @@ void PartitionRunner::find_more(const ReadyQueue::More& more, const std::string&
 }
 
 // Out of memory until then, because it cannot go and must not keep its route from moving.
-void PartitionRunner::step_aside(const RecipientId& recipient, const MessageId& id, const MessageRow& row,
-                                 Instant until) {
+void PartitionRunner::step_aside(const RecipientId& recipient, const MessageId& id,
+                                 const MessageRow& row, Instant until) {
     ready_.remove(recipient, id);
     if (const auto wake = wake_of(recipient, id, row)) {
         const std::string key = ledger::wake_key(*wake);

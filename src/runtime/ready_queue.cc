@@ -62,8 +62,9 @@ ReadyQueue::Offered ReadyQueue::offer(ReadyItem item) {
 
 bool ReadyQueue::contains(const RecipientId& recipient, const MessageId& id) const {
     const auto slot = slots_.find(recipient.value());
-    return slot != slots_.end() && std::any_of(slot->second.items.begin(), slot->second.items.end(),
-                                               [&](const auto& entry) { return entry.second.message_id == id; });
+    return slot != slots_.end() &&
+           std::any_of(slot->second.items.begin(), slot->second.items.end(),
+                       [&](const auto& entry) { return entry.second.message_id == id; });
 }
 
 void ReadyQueue::remove(const RecipientId& recipient, const MessageId& id) {
@@ -72,8 +73,9 @@ void ReadyQueue::remove(const RecipientId& recipient, const MessageId& id) {
         return;
     }
     auto& items = slot->second.items;
-    const auto item = std::find_if(items.begin(), items.end(),
-                                   [&](const auto& entry) { return entry.second.message_id == id; });
+    const auto item = std::find_if(items.begin(), items.end(), [&](const auto& entry) {
+        return entry.second.message_id == id;
+    });
     if (item == items.end()) {
         return;
     }
@@ -106,8 +108,8 @@ bool ReadyQueue::is_busy(const RecipientId& recipient) const {
     return slot != slots_.end() && slot->second.busy;
 }
 
-std::vector<ReadyItem> ReadyQueue::candidates(const std::set<std::string>& blocked, BootInstant fresh,
-                                              std::size_t limit) const {
+std::vector<ReadyItem> ReadyQueue::candidates(const std::set<std::string>& blocked,
+                                              BootInstant fresh, std::size_t limit) const {
     using Iterator = std::map<Rank, const ReadyItem*>::const_iterator;
     std::vector<std::pair<Iterator, Iterator>> routes;
     for (const auto& [route, ranks] : runnable_) {
@@ -118,9 +120,10 @@ std::vector<ReadyItem> ReadyQueue::candidates(const std::set<std::string>& block
     std::vector<ReadyItem> found;
     std::set<std::string_view> seen;
     while (!routes.empty() && found.size() < limit) {
-        const auto next = std::min_element(routes.begin(), routes.end(), [](const auto& left, const auto& right) {
-            return left.first->first < right.first->first;
-        });
+        const auto next =
+            std::min_element(routes.begin(), routes.end(), [](const auto& left, const auto& right) {
+                return left.first->first < right.first->first;
+            });
         const ReadyItem& item = *next->first->second;
         if (item.ready_since <= fresh && seen.insert(item.recipient.value()).second) {
             found.push_back(item);

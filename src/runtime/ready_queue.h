@@ -24,8 +24,8 @@ struct ReadyItem {
     Instant due_at{};
     Offset input_offset = 0;
     Instant expires_at{};
-    BootInstant ready_since{};                // decidable once the view is fresh as of this moment
-    std::shared_ptr<const SendEvent> event;   // if it is at hand
+    BootInstant ready_since{};               // decidable once the view is fresh as of this moment
+    std::shared_ptr<const SendEvent> event;  // if it is at hand
 };
 
 class ReadyQueue {
@@ -45,8 +45,8 @@ public:
 
     // Up to `limit` items of free recipients whose route is not in `blocked`, at most one per recipient, in
     // (due, offset) order, leaving out those that became ready after `fresh`.
-    [[nodiscard]] std::vector<ReadyItem> candidates(const std::set<std::string>& blocked, BootInstant fresh,
-                                                    std::size_t limit) const;
+    [[nodiscard]] std::vector<ReadyItem> candidates(const std::set<std::string>& blocked,
+                                                    BootInstant fresh, std::size_t limit) const;
     // When the latest item of a free recipient became ready; the epoch if there is none.
     [[nodiscard]] BootInstant latest_ready_since() const;
     // All items whose time to live has passed.
@@ -99,7 +99,7 @@ private:
 
     std::unordered_map<std::string, Slot> slots_;
     std::map<std::string, std::map<Rank, const ReadyItem*>> runnable_;  // of free recipients
-    std::set<std::string> hungry_;                    // recipients with no items and more_from
+    std::set<std::string> hungry_;  // recipients with no items and more_from
     std::size_t size_ = 0;
 };
 

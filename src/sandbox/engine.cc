@@ -93,10 +93,9 @@ Desk::~Desk() {
 
 Digest Desk::sha256(std::string_view bytes) {
     Digest digest{};
-    const bool done =
-        EVP_DigestInit_ex2(hasher_->context, hasher_->algorithm, nullptr) == 1 &&
-        EVP_DigestUpdate(hasher_->context, bytes.data(), bytes.size()) == 1 &&
-        EVP_DigestFinal_ex(hasher_->context, digest.data(), nullptr) == 1;
+    const bool done = EVP_DigestInit_ex2(hasher_->context, hasher_->algorithm, nullptr) == 1 &&
+                      EVP_DigestUpdate(hasher_->context, bytes.data(), bytes.size()) == 1 &&
+                      EVP_DigestFinal_ex(hasher_->context, digest.data(), nullptr) == 1;
     if (!done) {
         throw std::runtime_error("SHA-256 is not available");
     }
@@ -154,9 +153,15 @@ bool Engine::refuse_before_reading(Case& it) {
     if (faults_.outage) {
         it.strike(Fault::Outage);
         switch (faults_.outage_mode) {
-            case OutageMode::Answer503: it.answer(refused(provider, outage())); break;
-            case OutageMode::Hang: it.verdict.action = Action::Hang; break;
-            case OutageMode::Close: it.verdict.action = Action::Close; break;
+            case OutageMode::Answer503:
+                it.answer(refused(provider, outage()));
+                break;
+            case OutageMode::Hang:
+                it.verdict.action = Action::Hang;
+                break;
+            case OutageMode::Close:
+                it.verdict.action = Action::Close;
+                break;
         }
         return true;
     }
@@ -198,16 +203,18 @@ bool Engine::check_idempotency(Case& it) {
     // Keys of two accounts are strangers to each other.
     it.key = fmt::format("{}\n{}\n{}", name_of(request.provider), request.authorization,
                          *request.idempotency_key);
-    const auto found = keys_.find(it.key, it.record.body_sha256, request.t_rx_us,
-                                  faults_.idempotency_lifetime_ms);
+    const auto found =
+        keys_.find(it.key, it.record.body_sha256, request.t_rx_us, faults_.idempotency_lifetime_ms);
     switch (found.state) {
-        case KeyState::New: return false;
+        case KeyState::New:
+            return false;
         case KeyState::Replay:
             it.record.replayed = true;
             it.answer(accepted(request.provider, found.answer_id));
             return true;
         case KeyState::InProgress:
-        case KeyState::OtherBody: break;
+        case KeyState::OtherBody:
+            break;
     }
     it.answer(refused(request.provider, key_conflict(found.state)));
     return true;
@@ -250,8 +257,8 @@ void Engine::judge(Case& it) {
         it.verdict.action = it.fault == Fault::AcceptThenDrop ? Action::Close : Action::Hang;
     } else if (it.fault == Fault::Error5xx) {
         it.strike(it.fault);
-        it.answer(refused(it.request.provider,
-                          server_error(static_cast<int>(faults_.error_5xx_status))));
+        it.answer(
+            refused(it.request.provider, server_error(static_cast<int>(faults_.error_5xx_status))));
     }
 }
 
@@ -287,8 +294,7 @@ Verdict Engine::decide(const Request& request, Desk& desk, std::string& lines) {
     it.verdict.close_idle_ms = faults_.close_idle_ms;
     if (it.verdict.action == Action::Reply) {
         it.record.status = it.verdict.answer.status;
-        it.record.t_reply_us =
-            request.t_rx_us + static_cast<std::int64_t>(it.verdict.latency_us);
+        it.record.t_reply_us = request.t_rx_us + static_cast<std::int64_t>(it.verdict.latency_us);
     }
     const std::size_t start = lines.size();
     append_line(lines, it.record);

@@ -26,11 +26,11 @@ IdempotencyStore::Found IdempotencyStore::find(const std::string& key, const Dig
 
 void IdempotencyStore::store(const std::string& key, const Digest& body, std::string answer_id,
                              std::int64_t now_us, std::int64_t ready_at_us) {
-    const auto [entry, is_new] = entries_.insert_or_assign(
-        key, Entry{.body = body,
-                   .answer_id = std::move(answer_id),
-                   .stored_at_us = now_us,
-                   .ready_at_us = ready_at_us});
+    const auto [entry, is_new] =
+        entries_.insert_or_assign(key, Entry{.body = body,
+                                             .answer_id = std::move(answer_id),
+                                             .stored_at_us = now_us,
+                                             .ready_at_us = ready_at_us});
     if (is_new) {
         order_.push_back(&entry->first);
     }

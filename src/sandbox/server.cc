@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
-#include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <charconv>
 #include <chrono>
@@ -32,8 +32,8 @@ tcp::endpoint parse_endpoint(const std::string& listen) {
         host = host.substr(1, host.size() - 2);
     }
     error_code bad_address;
-    const auto address = asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host,
-                                                bad_address);
+    const auto address =
+        asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host, bad_address);
     unsigned port = 0;
     const char* const end = listen.data() + listen.size();
     const auto parsed = std::from_chars(end - (listen.size() - colon - 1), end, port);
@@ -58,8 +58,8 @@ tcp::acceptor open_acceptor(asio::io_context& loop, const std::string& listen) {
         acceptor.listen(4096, error);
     }
     if (error) {
-        throw std::runtime_error(fmt::format(
-            "cannot listen on {}: {}; choose another address", listen, error.message()));
+        throw std::runtime_error(fmt::format("cannot listen on {}: {}; choose another address",
+                                             listen, error.message()));
     }
     return acceptor;
 }
@@ -130,19 +130,19 @@ private:
     // Runs on the first shard's thread; the connections go round all shards.
     void accept() {
         Shard& shard = *shards_.at(next_shard_++ % shards_.size());
-        acceptor_.async_accept(shard.loop(), [this, &shard](const error_code& error,
-                                                            tcp::socket socket) {
-            if (error == asio::error::operation_aborted) {
-                return;
-            }
-            if (error) {
-                retry_accept();
-                return;
-            }
-            auto session = std::make_shared<Session>(shard, std::move(socket));
-            asio::post(shard.loop(), [session = std::move(session)] { session->start(); });
-            accept();
-        });
+        acceptor_.async_accept(
+            shard.loop(), [this, &shard](const error_code& error, tcp::socket socket) {
+                if (error == asio::error::operation_aborted) {
+                    return;
+                }
+                if (error) {
+                    retry_accept();
+                    return;
+                }
+                auto session = std::make_shared<Session>(shard, std::move(socket));
+                asio::post(shard.loop(), [session = std::move(session)] { session->start(); });
+                accept();
+            });
     }
 
     // Out of file descriptors: trying again at once would spin.

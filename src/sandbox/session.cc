@@ -207,8 +207,8 @@ void Session::handle() {
     if (path == "/_sandbox" || path.starts_with("/_sandbox/")) {
         const Connections connections{.open = shard_.shared().connections_open,
                                       .total = shard_.shared().connections_total};
-        reply(control(shard_.shared().engine, view(message.method_string()), target,
-                      message.body(), connections));
+        reply(control(shard_.shared().engine, view(message.method_string()), target, message.body(),
+                      connections));
     } else if (path == "/" && message.method() == http::verb::get) {
         Answer answer{.status = 302, .body = {}, .headers = "Location: /_sandbox/\r\n"};
         reply(answer);
@@ -280,8 +280,8 @@ void Session::reply(const Answer& answer) {
 void Session::write() {
     error_code error;
     // Nearly every answer fits into the socket's buffer: no trip through the loop for those.
-    written_ += socket_.write_some(asio::buffer(out_.data() + written_, out_.size() - written_),
-                                   error);
+    written_ +=
+        socket_.write_some(asio::buffer(out_.data() + written_, out_.size() - written_), error);
     if (!error && written_ == out_.size()) {
         on_written();
         return;

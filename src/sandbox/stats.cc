@@ -61,8 +61,7 @@ void Stats::count(const Record& record) {
 }
 
 std::string Stats::to_json(std::int64_t now_us, std::uint64_t connections_open,
-                           std::uint64_t connections_total,
-                           std::uint64_t idempotency_keys) const {
+                           std::uint64_t connections_total, std::uint64_t idempotency_keys) const {
     std::string out;
     const auto put = [&out]<class... Args>(fmt::format_string<Args...> format, Args&&... args) {
         fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
@@ -70,8 +69,7 @@ std::string Stats::to_json(std::int64_t now_us, std::uint64_t connections_open,
     put(R"({{"uptime_ms":{},"requests":{},"executed":{},"replayed":{},"by_status":{{)",
         (now_us - started_us_) / 1000, requests_, executed_, replayed_);
     for (auto status = by_status_.begin(); status != by_status_.end(); ++status) {
-        put(R"({}"{}":{})", status == by_status_.begin() ? "" : ",", status->first,
-            status->second);
+        put(R"({}"{}":{})", status == by_status_.begin() ? "" : ",", status->first, status->second);
     }
     out += R"(},"by_fault":{)";
     for (std::size_t i = 0; i < kFaultCount; ++i) {

@@ -70,8 +70,7 @@ void read_custom_args(const object& parent, Envelope& envelope) {
     }
 }
 
-MaybeProblem read_recipients(const object& personalization, std::size_t index,
-                             Envelope& envelope) {
+MaybeProblem read_recipients(const object& personalization, std::size_t index, Envelope& envelope) {
     array recipients;
     if (personalization["to"].get(recipients) != simdjson::SUCCESS || recipients.size() == 0) {
         return sendgrid_problem(fmt::format("personalizations.{}.to", index),
@@ -122,15 +121,17 @@ MaybeProblem read_personalizations(const object& root, Envelope& envelope, bool&
 MaybeProblem check_sendgrid_content(const object& root) {
     array content;
     if (root["content"].get(content) != simdjson::SUCCESS || content.size() == 0) {
-        return sendgrid_problem("content", "Unless a valid template_id is provided, the content "
-                                           "parameter is required.");
+        return sendgrid_problem("content",
+                                "Unless a valid template_id is provided, the content "
+                                "parameter is required.");
     }
     for (const element item : content) {
         object part;
         if (item.get(part) != simdjson::SUCCESS || !has_text(part, "type") ||
             !has_text(part, "value")) {
-            return sendgrid_problem("content", "Each content object needs a type and a value of "
-                                               "at least one character.");
+            return sendgrid_problem("content",
+                                    "Each content object needs a type and a value of "
+                                    "at least one character.");
         }
     }
     return std::nullopt;
@@ -145,15 +146,17 @@ MaybeProblem read_sendgrid(const object& root, Envelope& envelope) {
     take_first(envelope.subject, text_at(root, "subject"));
     const auto from = object_at(root, "from");
     if (!from || !is_address(text_at(*from, "email"))) {
-        return sendgrid_problem("from.email", "The from object must be provided for every email "
-                                              "send, with a valid email address.");
+        return sendgrid_problem("from.email",
+                                "The from object must be provided for every email "
+                                "send, with a valid email address.");
     }
     if (has_text(root, "template_id")) {
         return std::nullopt;
     }
     if (!all_have_subject && !has_text(root, "subject")) {
-        return sendgrid_problem("subject", "The subject is required. You can get around this "
-                                           "requirement with a template_id.");
+        return sendgrid_problem("subject",
+                                "The subject is required. You can get around this "
+                                "requirement with a template_id.");
     }
     return check_sendgrid_content(root);
 }
@@ -305,8 +308,7 @@ BodyReader::~BodyReader() {
     delete state_;
 }
 
-std::optional<Problem> BodyReader::read(Provider provider, std::string& body,
-                                        Envelope& envelope) {
+std::optional<Problem> BodyReader::read(Provider provider, std::string& body, Envelope& envelope) {
     // simdjson reads past the end; with the room reserved it need not copy the body.
     body.reserve(body.size() + simdjson::SIMDJSON_PADDING);
     element root;
@@ -323,9 +325,15 @@ std::optional<Problem> BodyReader::read(Provider provider, std::string& body,
     }
     std::optional<Problem> problem;
     switch (provider) {
-        case Provider::SendGrid: problem = read_sendgrid(message, envelope); break;
-        case Provider::Resend: problem = read_resend(message, envelope); break;
-        case Provider::Http: problem = read_http(message, envelope); break;
+        case Provider::SendGrid:
+            problem = read_sendgrid(message, envelope);
+            break;
+        case Provider::Resend:
+            problem = read_resend(message, envelope);
+            break;
+        case Provider::Http:
+            problem = read_http(message, envelope);
+            break;
     }
     take_first(envelope.tag, envelope.subject);
     return problem;
@@ -343,17 +351,17 @@ Answer refused(Provider provider, const Problem& problem) {
     const std::string message = json_string(problem.message);
     switch (provider) {
         case Provider::SendGrid:
-            answer.body = fmt::format(
-                R"({{"errors":[{{"message":{},"field":{},"help":null}}]}})", message,
-                problem.field.empty() ? "null" : json_string(problem.field));
+            answer.body =
+                fmt::format(R"({{"errors":[{{"message":{},"field":{},"help":null}}]}})", message,
+                            problem.field.empty() ? "null" : json_string(problem.field));
             break;
         case Provider::Resend:
             answer.body = fmt::format(R"({{"statusCode":{},"name":{},"message":{}}})",
                                       problem.status, json_string(problem.name), message);
             break;
         case Provider::Http:
-            answer.body = fmt::format(R"({{"error":{},"message":{}}})",
-                                      json_string(problem.name), message);
+            answer.body =
+                fmt::format(R"({{"error":{},"message":{}}})", json_string(problem.name), message);
             break;
     }
     return answer;

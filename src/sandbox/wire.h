@@ -17,8 +17,8 @@ Provider provider_of(std::string_view path);
 
 struct Answer {
     int status = 200;
-    std::string body;                            // JSON unless content_type says otherwise
-    std::string headers;                         // further header lines, each ended by CRLF
+    std::string body;     // JSON unless content_type says otherwise
+    std::string headers;  // further header lines, each ended by CRLF
     std::string_view content_type = "application/json";
 };
 

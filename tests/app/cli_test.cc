@@ -28,7 +28,9 @@ struct UsageRow {
     std::vector<std::string> arguments;
     std::string says;
 };
-void PrintTo(const UsageRow& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const UsageRow& row, std::ostream* out) {
+    *out << row.name;
+}
 
 class Usage : public testing::TestWithParam<UsageRow> {};
 
@@ -152,15 +154,15 @@ TEST_F(CliConfigTest, ValidateReadsTheFilesUnlessToldNotTo) {
 
 TEST_F(CliConfigTest, EveryCommandThatReadsTheFileRefusesABadOneWith78) {
     const std::string file = directory_.write("bad.toml", "schema_version = 2\n");
-    for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
-             {"run", "-c", file},
-             {"config", "show", "-c", file},
-             {"topics", "check", "-c", file},
-             {"topics", "create", "-c", file},
-             {"send", "-c", file},
-             {"explain", "-c", file, "user-1"},
-             {"ledger", "stats", "-c", file},
-             {"ledger", "verify", "-c", file}}) {
+    for (const std::vector<std::string>& command :
+         std::vector<std::vector<std::string>>{{"run", "-c", file},
+                                               {"config", "show", "-c", file},
+                                               {"topics", "check", "-c", file},
+                                               {"topics", "create", "-c", file},
+                                               {"send", "-c", file},
+                                               {"explain", "-c", file, "user-1"},
+                                               {"ledger", "stats", "-c", file},
+                                               {"ledger", "verify", "-c", file}}) {
         const Finished finished = run_program(command);
         EXPECT_EQ(finished.exit_code, 78) << command.front();
         EXPECT_THAT(finished.err, HasSubstr("bad.toml:1:18: error")) << command.front();

@@ -124,12 +124,12 @@ TEST_F(AskingTest, ExplainNotSentIsANegativeAnswer) {
     admin_.facts.sequences = {
         {"onboarding",
          {.expected = 2, .known_through = 1, .held = 1, .halt = {}, .skipped_steps = {}}}};
-    admin_.facts.suppressions = SuppressionRow{
-        .entries = {{.scope = {Scope::Kind::Category, "marketing"},
-                     .reason = SuppressionReason::Unsubscribe,
-                     .occurred_at = at(1),
-                     .expires_at = {}}},
-        .clearings = {}};
+    admin_.facts.suppressions =
+        SuppressionRow{.entries = {{.scope = {Scope::Kind::Category, "marketing"},
+                                    .reason = SuppressionReason::Unsubscribe,
+                                    .occurred_at = at(1),
+                                    .expires_at = {}}},
+                       .clearings = {}};
     const Finished finished = ask({"explain", "user-1"});
     EXPECT_EQ(finished.exit_code, 1);
     expect_golden("explain_not_sent.txt", finished.out);

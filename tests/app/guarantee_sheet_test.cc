@@ -35,7 +35,9 @@ struct SheetRow {
     Holds no_loss;
     std::string no_duplicate_says;
 };
-void PrintTo(const SheetRow& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const SheetRow& row, std::ostream* out) {
+    *out << row.name;
+}
 
 class Sheet : public testing::TestWithParam<SheetRow> {};
 
@@ -75,8 +77,7 @@ INSTANTIATE_TEST_SUITE_P(
                      c.routes[0].on_ambiguous = config::RouteOnAmbiguous::Resend;
                  },
                  Holds::Exactly, Holds::Exactly, Holds::GivenUp, Holds::Exactly, "sent again"},
-        SheetRow{"Adopted",
-                 [](Config& c) { c.ordering.first_step = config::FirstStep::Adopt; },
+        SheetRow{"Adopted", [](Config& c) { c.ordering.first_step = config::FirstStep::Adopt; },
                  Holds::WithLimit, Holds::Exactly, Holds::WithLimit, Holds::Exactly, ""},
         SheetRow{"FragileTopics", [](Config& c) { c.kafka.require_durable_topics = false; },
                  Holds::WithLimit, Holds::WithLimit, Holds::WithLimit, Holds::WithLimit,

@@ -57,7 +57,9 @@ struct AuditRow {
     std::uint64_t different;
     std::uint64_t extra;
 };
-void PrintTo(const AuditRow& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const AuditRow& row, std::ostream* out) {
+    *out << row.name;
+}
 
 class Audit : public testing::TestWithParam<AuditRow> {};
 
@@ -84,8 +86,12 @@ TEST_P(Audit, Compares) {
 const std::string kReady = value(MessageState::Ready);
 const std::string kSending = value(MessageState::Sending);
 const std::string kSent = value(MessageState::Sent);
-void has_sent(MapStore& store) { store.rows[key("m")] = kSent; }
-void has_ready(MapStore& store) { store.rows[key("m")] = kReady; }
+void has_sent(MapStore& store) {
+    store.rows[key("m")] = kSent;
+}
+void has_ready(MapStore& store) {
+    store.rows[key("m")] = kReady;
+}
 void has_nothing(MapStore&) {}
 
 INSTANTIATE_TEST_SUITE_P(
@@ -102,11 +108,19 @@ INSTANTIATE_TEST_SUITE_P(
         AuditRow{"StraightThrough", has_nothing, {{100, kSending}}, 0, 0, 0},
         AuditRow{"PositionBeyondAnOpenIntent", has_nothing, {{99, kSending}}, 1, 0, 0},
         // The oldest open intent holds the position back, other rows go on.
-        AuditRow{"AppliedBeyondThePosition", has_sent, {{1, kReady}, {100, kSending}, {101, kSent}},
-                 0, 0, 0},
+        AuditRow{"AppliedBeyondThePosition",
+                 has_sent,
+                 {{1, kReady}, {100, kSending}, {101, kSent}},
+                 0,
+                 0,
+                 0},
         AuditRow{"NotYetApplied", has_ready, {{1, kReady}, {101, kSent}}, 0, 0, 0},
-        AuditRow{"NeitherOldNorNew", has_sent, {{1, kReady}, {101, value(MessageState::Failed)}}, 0,
-                 1, 0},
+        AuditRow{"NeitherOldNorNew",
+                 has_sent,
+                 {{1, kReady}, {101, value(MessageState::Failed)}},
+                 0,
+                 1,
+                 0},
         AuditRow{"ForgottenBeyond", has_nothing, {{1, kSent}, {101, std::nullopt}}, 0, 0, 0}),
     [](const auto& row) { return row.param.name; });
 

@@ -92,8 +92,8 @@ void expect_golden(const std::string& name, const std::string& text) {
     if (std::getenv("POSTLANE_UPDATE_GOLDEN") != nullptr) {
         std::ofstream(path, std::ios::binary) << text;
     }
-    EXPECT_EQ(text, read_file(path)) << "differs from golden/" << name
-                                     << "; POSTLANE_UPDATE_GOLDEN=1 rewrites it";
+    EXPECT_EQ(text, read_file(path))
+        << "differs from golden/" << name << "; POSTLANE_UPDATE_GOLDEN=1 rewrites it";
 }
 
 std::string sample_config() {

@@ -23,7 +23,9 @@ struct Row {
     std::string other;
     bool same;
 };
-void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const Row& row, std::ostream* out) {
+    *out << row.name;
+}
 class BodyHash : public testing::TestWithParam<Row> {};
 
 TEST_P(BodyHash, SeesWhatTheContractNames) {

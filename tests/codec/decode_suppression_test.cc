@@ -45,8 +45,12 @@ struct Row {
     std::string json;
     std::string expected;
 };
-void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
-std::string name_of(const testing::TestParamInfo<Row>& row) { return row.param.name; }
+void PrintTo(const Row& row, std::ostream* out) {
+    *out << row.name;
+}
+std::string name_of(const testing::TestParamInfo<Row>& row) {
+    return row.param.name;
+}
 
 class Suppressions : public testing::TestWithParam<Row> {
 protected:
@@ -227,7 +231,9 @@ struct AddressRow {
     std::string address;
     std::string expected;
 };
-void PrintTo(const AddressRow& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const AddressRow& row, std::ostream* out) {
+    *out << row.name;
+}
 class AddressSuppressions : public testing::TestWithParam<AddressRow> {
 protected:
     Config config_ = decode_config();

@@ -101,7 +101,9 @@ struct IdRow {
     std::string members;
     std::string message_id;
 };
-void PrintTo(const IdRow& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const IdRow& row, std::ostream* out) {
+    *out << row.name;
+}
 class DefaultId : public Decode, public testing::WithParamInterface<IdRow> {};
 
 TEST_P(DefaultId, FollowsTheContract) {
@@ -166,7 +168,9 @@ struct Row {
     Reason reason;
     std::string field;  // what the explanation begins with
 };
-void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const Row& row, std::ostream* out) {
+    *out << row.name;
+}
 
 class Rejected : public Decode, public testing::WithParamInterface<Row> {};
 
@@ -178,8 +182,12 @@ TEST_P(Rejected, WithItsReasonAndItsField) {
     EXPECT_THAT(event.error().detail, Not(HasSubstr("secret")));
 }
 
-std::string nested(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
-std::string text_of(std::size_t length) { return std::string(length, 'x'); }
+std::string nested(std::size_t depth) {
+    return std::string(depth, '[') + std::string(depth, ']');
+}
+std::string text_of(std::size_t length) {
+    return std::string(length, 'x');
+}
 Row malformed(std::string name, std::string value) {
     return {std::move(name), std::move(value), Reason::MalformedJson, "value"};
 }
@@ -187,7 +195,9 @@ Row field(std::string name, std::string field, std::string_view members,
           std::string_view without = "") {
     return {std::move(name), event_json(members, without), Reason::InvalidField, std::move(field)};
 }
-std::string name_of(const testing::TestParamInfo<Row>& row) { return row.param.name; }
+std::string name_of(const testing::TestParamInfo<Row>& row) {
+    return row.param.name;
+}
 
 INSTANTIATE_TEST_SUITE_P(
     Malformed, Rejected,
@@ -398,9 +408,13 @@ struct GoodRow {
     std::string name;
     std::string value;
 };
-void PrintTo(const GoodRow& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const GoodRow& row, std::ostream* out) {
+    *out << row.name;
+}
 class Accepted : public Decode, public testing::WithParamInterface<GoodRow> {};
-TEST_P(Accepted, AsItStands) { must(GetParam().value); }
+TEST_P(Accepted, AsItStands) {
+    must(GetParam().value);
+}
 
 INSTANTIATE_TEST_SUITE_P(
     Table, Accepted,

@@ -63,10 +63,14 @@ public:
     bool coin() { return below(2) == 1; }
     std::uint64_t number() {
         switch (below(5)) {
-            case 0: return 0;
-            case 1: return below(200);
-            case 2: return std::numeric_limits<std::uint64_t>::max();
-            default: return engine_() >> below(64);
+            case 0:
+                return 0;
+            case 1:
+                return below(200);
+            case 2:
+                return std::numeric_limits<std::uint64_t>::max();
+            default:
+                return engine_() >> below(64);
         }
     }
     std::int64_t integer() { return static_cast<std::int64_t>(number()); }

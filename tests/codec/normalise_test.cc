@@ -12,8 +12,12 @@ struct Row {
     std::string text;
     std::string expected;  // empty: refused
 };
-void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
-std::string name_of(const testing::TestParamInfo<Row>& row) { return row.param.name; }
+void PrintTo(const Row& row, std::ostream* out) {
+    *out << row.name;
+}
+std::string name_of(const testing::TestParamInfo<Row>& row) {
+    return row.param.name;
+}
 
 class AddressTable : public testing::TestWithParam<Row> {};
 
@@ -25,7 +29,9 @@ TEST_P(AddressTable, HasOneSpelling) {
     }
 }
 
-std::string repeated(std::size_t count) { return std::string(count, 'a'); }
+std::string repeated(std::size_t count) {
+    return std::string(count, 'a');
+}
 std::string labels(std::size_t count) {
     std::string text;
     for (std::size_t i = 0; i < count; ++i) {

@@ -13,7 +13,9 @@ struct Row {
     PartitionId murmur2;
     PartitionId crc32;
 };
-void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const Row& row, std::ostream* out) {
+    *out << row.name;
+}
 
 class PartitionerTable : public testing::TestWithParam<Row> {};
 

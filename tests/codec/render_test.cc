@@ -107,7 +107,9 @@ struct Golden {
     std::function<SendEvent()> event;
     std::function<config::Provider()> provider;
 };
-void PrintTo(const Golden& golden, std::ostream* out) { *out << golden.name; }
+void PrintTo(const Golden& golden, std::ostream* out) {
+    *out << golden.name;
+}
 
 // The body stands in the file as it goes over the wire.
 std::string as_file(const HttpRequest& request) {
@@ -169,7 +171,9 @@ struct Refusal {
     std::function<void(SendEvent&)> spoil;
     std::string says;
 };
-void PrintTo(const Refusal& refusal, std::ostream* out) { *out << refusal.name; }
+void PrintTo(const Refusal& refusal, std::ostream* out) {
+    *out << refusal.name;
+}
 
 class RefusedEvent : public testing::TestWithParam<Refusal> {};
 

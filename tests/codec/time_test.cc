@@ -12,7 +12,9 @@ struct Row {
     std::string text;
     std::string expected;  // empty: refused
 };
-void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const Row& row, std::ostream* out) {
+    *out << row.name;
+}
 
 class TimeTable : public testing::TestWithParam<Row> {};
 

@@ -244,22 +244,24 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Together, Mistakes,
     testing::Values(
-        Mistake{"DrainLongerThanSession", "[dispatch]\ndrain_timeout_ms = 45000\n",
-                "t.toml:10:20: warning[C023]: dispatch.drain_timeout_ms: the drain time-out (45000 "
-                "ms) should be below the session time-out (45000 ms)",
-                "else a process that dies while it drains keeps its partitions waiting longer; lower "
-                "dispatch.drain_timeout_ms or raise kafka.session_timeout_ms"},
-        Mistake{"SessionShorterThanDrain", "[kafka]\nsession_timeout_ms = 15000\n",
-                "t.toml:10:22: warning[C023]: kafka.session_timeout_ms: the drain time-out (20000 "
-                "ms) should be below the session time-out (15000 ms)",
-                "else a process that dies while it drains keeps its partitions waiting longer; lower "
-                "dispatch.drain_timeout_ms or raise kafka.session_timeout_ms"},
-        Mistake{"PropertyShortensSession",
-                "[kafka.librdkafka]\n\"session.timeout.ms\" = \"10000\"\n",
-                "t.toml:10:1: warning[C023]: kafka.librdkafka.session.timeout.ms: the drain "
-                "time-out (20000 ms) should be below the session time-out (10000 ms)",
-                "else a process that dies while it drains keeps its partitions waiting longer; lower "
-                "dispatch.drain_timeout_ms or raise kafka.session_timeout_ms"},
+        Mistake{
+            "DrainLongerThanSession", "[dispatch]\ndrain_timeout_ms = 45000\n",
+            "t.toml:10:20: warning[C023]: dispatch.drain_timeout_ms: the drain time-out (45000 "
+            "ms) should be below the session time-out (45000 ms)",
+            "else a process that dies while it drains keeps its partitions waiting longer; lower "
+            "dispatch.drain_timeout_ms or raise kafka.session_timeout_ms"},
+        Mistake{
+            "SessionShorterThanDrain", "[kafka]\nsession_timeout_ms = 15000\n",
+            "t.toml:10:22: warning[C023]: kafka.session_timeout_ms: the drain time-out (20000 "
+            "ms) should be below the session time-out (15000 ms)",
+            "else a process that dies while it drains keeps its partitions waiting longer; lower "
+            "dispatch.drain_timeout_ms or raise kafka.session_timeout_ms"},
+        Mistake{
+            "PropertyShortensSession", "[kafka.librdkafka]\n\"session.timeout.ms\" = \"10000\"\n",
+            "t.toml:10:1: warning[C023]: kafka.librdkafka.session.timeout.ms: the drain "
+            "time-out (20000 ms) should be below the session time-out (10000 ms)",
+            "else a process that dies while it drains keeps its partitions waiting longer; lower "
+            "dispatch.drain_timeout_ms or raise kafka.session_timeout_ms"},
         Mistake{"SessionGivenTwice",
                 "[kafka]\nsession_timeout_ms = 30000\n[kafka.librdkafka]\n"
                 "\"session.timeout.ms\" = \"60000\"\n",

@@ -10,13 +10,17 @@ namespace {
 
 const RecipientId kAnn{"user-123"};
 
-MessageId message(int number) { return MessageId{"m-" + std::to_string(number)}; }
+MessageId message(int number) {
+    return MessageId{"m-" + std::to_string(number)};
+}
 
 struct Row {
     std::uint32_t attempt;
     Millis window;
 };
-void PrintTo(const Row& row, std::ostream* out) { *out << "attempt " << row.attempt; }
+void PrintTo(const Row& row, std::ostream* out) {
+    *out << "attempt " << row.attempt;
+}
 class Backoff : public testing::TestWithParam<Row> {};
 
 // Full jitter: over many messages the whole window is used, evenly, and never left.
@@ -68,7 +72,9 @@ struct RetryAfterRow {
     Millis least;
     Millis most;
 };
-void PrintTo(const RetryAfterRow& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const RetryAfterRow& row, std::ostream* out) {
+    *out << row.name;
+}
 class RetryAfter : public testing::TestWithParam<RetryAfterRow> {};
 
 TEST_P(RetryAfter, IsObeyedWithinReason) {

@@ -365,7 +365,8 @@ TEST(PartitionRunnerTest, AGapTimerWaitsForInputThatIsStillToBeRead) {
     bench.settle();
     ASSERT_EQ(bench.state("ann", "m2"), Held);
     bench.advance(bench.config.ordering.max_wait + Millis{1'000});
-    bench.runner->on_sends({}, bench.next_send + 1, bench.now);  // one more is known to be in the topic
+    bench.runner->on_sends({}, bench.next_send + 1,
+                           bench.now);  // one more is known to be in the topic
     bench.settle();
     EXPECT_EQ(bench.state("ann", "m2"), Held);
     bench.send_step("ann", "m1", 1);

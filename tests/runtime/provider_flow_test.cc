@@ -80,7 +80,9 @@ struct LimitRow {
     std::size_t provider;
     std::size_t credits;
 };
-void PrintTo(const LimitRow& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const LimitRow& row, std::ostream* out) {
+    *out << row.name;
+}
 class CreditLimit : public testing::TestWithParam<LimitRow> {};
 
 TEST_P(CreditLimit, IsTwiceTheWireOrTheProcess) {
@@ -132,7 +134,9 @@ struct RateRow {
     std::size_t all;
     int expected_in_10_s;
 };
-void PrintTo(const RateRow& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const RateRow& row, std::ostream* out) {
+    *out << row.name;
+}
 class Rate : public testing::TestWithParam<RateRow> {};
 
 // Asks whenever it is told to, for ten seconds.
@@ -220,7 +224,9 @@ struct SignalRow {
     AttemptResult result;
     std::uint32_t opens_after;  // so many in a row; 0: never
 };
-void PrintTo(const SignalRow& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const SignalRow& row, std::ostream* out) {
+    *out << row.name;
+}
 class CircuitSignal : public testing::TestWithParam<SignalRow> {};
 
 TEST_P(CircuitSignal, OpensTheCircuitOrNot) {
@@ -241,21 +247,20 @@ TEST_P(CircuitSignal, OpensTheCircuitOrNot) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, CircuitSignal,
-    testing::Values(
-        SignalRow{"Accepted", AnswerClass::Accepted, answered(202), 0},
-        SignalRow{"Rejected", AnswerClass::Rejected, answered(422), 0},
-        SignalRow{"KeyReused", AnswerClass::KeyReused, answered(409), 0},
-        SignalRow{"KeyInProgress", AnswerClass::RetryLater, answered(409), 0},
-        SignalRow{"Throttled", AnswerClass::RetryLater, answered(429), 20},
-        SignalRow{"AccountRefused", AnswerClass::AccountRefused, answered(401), 5},
-        SignalRow{"ServerError", AnswerClass::Unknown, answered(500), 5},
-        SignalRow{"NoAnswer", AnswerClass::Unknown, silent(), 5},
-        SignalRow{"ConnectFailed", AnswerClass::NotHandedOver,
-                  never_left(NotHandedOver::ConnectFailed), 5},
-        SignalRow{"Suppressed", AnswerClass::NotHandedOver,
-                  never_left(NotHandedOver::SuppressionArrived), 0},
-        SignalRow{"Withdrawn", AnswerClass::NotHandedOver, never_left(NotHandedOver::Withdrawn),
-                  0}),
+    testing::Values(SignalRow{"Accepted", AnswerClass::Accepted, answered(202), 0},
+                    SignalRow{"Rejected", AnswerClass::Rejected, answered(422), 0},
+                    SignalRow{"KeyReused", AnswerClass::KeyReused, answered(409), 0},
+                    SignalRow{"KeyInProgress", AnswerClass::RetryLater, answered(409), 0},
+                    SignalRow{"Throttled", AnswerClass::RetryLater, answered(429), 20},
+                    SignalRow{"AccountRefused", AnswerClass::AccountRefused, answered(401), 5},
+                    SignalRow{"ServerError", AnswerClass::Unknown, answered(500), 5},
+                    SignalRow{"NoAnswer", AnswerClass::Unknown, silent(), 5},
+                    SignalRow{"ConnectFailed", AnswerClass::NotHandedOver,
+                              never_left(NotHandedOver::ConnectFailed), 5},
+                    SignalRow{"Suppressed", AnswerClass::NotHandedOver,
+                              never_left(NotHandedOver::SuppressionArrived), 0},
+                    SignalRow{"Withdrawn", AnswerClass::NotHandedOver,
+                              never_left(NotHandedOver::Withdrawn), 0}),
     [](const auto& row) { return row.param.name; });
 
 TEST(ProviderFlow, OnlyFailuresInARowOpenTheCircuit) {

@@ -135,8 +135,9 @@ TEST(CommandLine, SetsTheOptions) {
     CLI::App app;
     Options options;
     add_options(app, options);
-    app.parse("--listen 127.0.0.1:0 --record r --latency-ms 7 --threads 2 --require-token t "
-              "--no-http-idempotency --keep-records 5 --keep-keys 6");
+    app.parse(
+        "--listen 127.0.0.1:0 --record r --latency-ms 7 --threads 2 --require-token t "
+        "--no-http-idempotency --keep-records 5 --keep-keys 6");
     EXPECT_EQ(options.listen, "127.0.0.1:0");
     EXPECT_EQ(options.record_path, "r");
     EXPECT_EQ(options.latency_ms, 7U);

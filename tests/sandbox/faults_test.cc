@@ -51,8 +51,8 @@ INSTANTIATE_TEST_SUITE_P(
             false},
         Row{"Error500Executed", R"({"error_5xx":1,"error_5xx_executes":true})", CURLE_OK, 500,
             "error_5xx", true},
-        Row{"AcceptThenDrop", R"({"accept_then_drop":1})", CURLE_GOT_NOTHING, 0,
-            "accept_then_drop", true},
+        Row{"AcceptThenDrop", R"({"accept_then_drop":1})", CURLE_GOT_NOTHING, 0, "accept_then_drop",
+            true},
         Row{"AcceptThenHang", R"({"accept_then_hang":1})", CURLE_OPERATION_TIMEDOUT, 0,
             "accept_then_hang", true},
         Row{"DropBefore", R"({"drop_before":1})", CURLE_GOT_NOTHING, 0, "drop_before", false},
@@ -195,17 +195,17 @@ TEST_P(BadFaults, AreRefusedWithTheReasonAndChangeNothing) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, BadFaults,
-    testing::Values(
-        BadRow{"NotJson", "{", "not JSON"}, BadRow{"NotAnObject", "[]", "JSON object"},
-        BadRow{"Unknown", R"({"reject":1,"trottle":1})", "\"trottle\""},
-        BadRow{"TooLikely", R"({"reject":1.1})", "reject must be a probability"},
-        BadRow{"Negative", R"({"reject":-0.1})", "reject must be a probability"},
-        BadRow{"NotANumber", R"({"latency_ms":"5"})", "latency_ms must be an integer"},
-        BadRow{"TooLarge", R"({"latency_ms":4294967296})", "latency_ms must be an integer"},
-        BadRow{"NotASwitch", R"({"outage":1})", "outage must be true or false"},
-        BadRow{"Mode", R"({"outage_mode":"x"})", "outage_mode must be"},
-        BadRow{"Status", R"({"error_5xx_status":404})", "error_5xx_status must be"},
-        BadRow{"Seed", R"({"seed":0})", "seed must not be 0"}),
+    testing::Values(BadRow{"NotJson", "{", "not JSON"}, BadRow{"NotAnObject", "[]", "JSON object"},
+                    BadRow{"Unknown", R"({"reject":1,"trottle":1})", "\"trottle\""},
+                    BadRow{"TooLikely", R"({"reject":1.1})", "reject must be a probability"},
+                    BadRow{"Negative", R"({"reject":-0.1})", "reject must be a probability"},
+                    BadRow{"NotANumber", R"({"latency_ms":"5"})", "latency_ms must be an integer"},
+                    BadRow{"TooLarge", R"({"latency_ms":4294967296})",
+                           "latency_ms must be an integer"},
+                    BadRow{"NotASwitch", R"({"outage":1})", "outage must be true or false"},
+                    BadRow{"Mode", R"({"outage_mode":"x"})", "outage_mode must be"},
+                    BadRow{"Status", R"({"error_5xx_status":404})", "error_5xx_status must be"},
+                    BadRow{"Seed", R"({"seed":0})", "seed must not be 0"}),
     [](const auto& row) { return row.param.name; });
 
 }  // namespace

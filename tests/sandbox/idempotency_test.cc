@@ -91,8 +91,8 @@ TEST_P(Keys, ARequestThatWasNotExecutedLeavesItsKeyFree) {
 
 TEST_P(Keys, AfterALostAnswerTheReplayTellsIt) {
     stand_.faults(R"({"accept_then_drop":1})");
-    const Reply lost = stand_.client.post_fresh(GetParam().path, GetParam().body,
-                                                {kBearer, "Idempotency-Key: k"});
+    const Reply lost =
+        stand_.client.post_fresh(GetParam().path, GetParam().body, {kBearer, "Idempotency-Key: k"});
     EXPECT_NE(lost.result, CURLE_OK);
     EXPECT_EQ(stand_.last("executed"), "true");
     stand_.faults(R"({"accept_then_drop":0})");

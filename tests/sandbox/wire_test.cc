@@ -57,7 +57,11 @@ INSTANTIATE_TEST_SUITE_P(
             R"({"from":"a@b.c","to":"ann@example.com","subject":"s","html":"h"})", kAuth, 200,
             R"({"id":")"},
         Row{"ResendWantsAToken", "/emails", kResendMail, kNone, 401, "missing_api_key"},
-        Row{"ResendWantsANonEmptyToken", "/emails", kResendMail, {"Authorization: Bearer "}, 401,
+        Row{"ResendWantsANonEmptyToken",
+            "/emails",
+            kResendMail,
+            {"Authorization: Bearer "},
+            401,
             "missing_api_key"},
         Row{"ResendWantsFrom", "/emails",
             without(kResendMail, R"("from":"Shop <hi@shop.example>",)"), kAuth, 422,
@@ -77,8 +81,12 @@ INSTANTIATE_TEST_SUITE_P(
             R"("template_id":"d-1"})",
             kAuth, 202, "X-Message-Id: "},
         Row{"SendGridWantsAToken", "/v3/mail/send", kSendGridMail, kNone, 401, R"("errors":[)"},
-        Row{"SendGridWantsJsonType", "/v3/mail/send", kSendGridMail,
-            {kBearer, "Content-Type: text/plain"}, 415, "Content-Type"},
+        Row{"SendGridWantsJsonType",
+            "/v3/mail/send",
+            kSendGridMail,
+            {kBearer, "Content-Type: text/plain"},
+            415,
+            "Content-Type"},
         Row{"SendGridWantsPersonalizations", "/v3/mail/send", R"({"from":{"email":"d@e.f"}})",
             kAuth, 400, R"("field":"personalizations")"},
         Row{"SendGridWantsRecipients", "/v3/mail/send",
@@ -90,8 +98,8 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"SendGridWantsASubject", "/v3/mail/send", without(kSendGridMail, R"("subject":"Hi",)"),
             kAuth, 400, R"("field":"subject")"},
         Row{"SendGridWantsContent", "/v3/mail/send",
-            without(kSendGridMail, R"(,"content":[{"type":"text/plain","value":"x"}])"), kAuth,
-            400, R"("field":"content")"}),
+            without(kSendGridMail, R"(,"content":[{"type":"text/plain","value":"x"}])"), kAuth, 400,
+            R"("field":"content")"}),
     [](const auto& row) { return row.param.name; });
 
 TEST(WireRecord, NamesWhatTheCallerSentInEveryFormat) {
@@ -170,8 +178,8 @@ TEST(WireHttp, ABodyMayComeInChunksAndAfterAContinue) {
         kEvent.size(), kEvent);
     EXPECT_TRUE(talk_raw(stand.port(), chunked).starts_with("HTTP/1.1 200 "));
 
-    const std::string big = fmt::format(R"({{"to":{{"email":"a@b.c"}},"pad":"{}"}})",
-                                        std::string(2'000'000, 'x'));
+    const std::string big =
+        fmt::format(R"({{"to":{{"email":"a@b.c"}},"pad":"{}"}})", std::string(2'000'000, 'x'));
     const Reply reply = stand.client.post("/send", big, {"Expect: 100-continue"});
     EXPECT_EQ(reply.status, 200);
     EXPECT_LT(reply.took.count(), 900);  // libcurl waits a second before it goes on uninvited
@@ -179,8 +187,8 @@ TEST(WireHttp, ABodyMayComeInChunksAndAfterAContinue) {
 
 TEST(WireHttp, ABodyBeyondTheLimitGets413) {
     Stand stand;
-    const Reply reply = stand.client.post("/send", std::string(21 * 1024 * 1024, 'x'),
-                                          {"Expect: 100-continue"});
+    const Reply reply =
+        stand.client.post("/send", std::string(21 * 1024 * 1024, 'x'), {"Expect: 100-continue"});
     EXPECT_EQ(reply.status, 413);
     EXPECT_TRUE(stand.lines().empty());
 }

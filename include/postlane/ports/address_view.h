@@ -21,7 +21,8 @@ public:
     [[nodiscard]] virtual BootInstant fresh_since() const noexcept = 0;
     // Counter of the stripe that `key` falls in; changes whenever a suppression of that stripe was
     // applied. Written before the view is called fresh.
-    [[nodiscard]] virtual const std::atomic<std::uint64_t>& changes(const AddressKey& key) const noexcept = 0;
+    [[nodiscard]] virtual const std::atomic<std::uint64_t>& changes(
+        const AddressKey& key) const noexcept = 0;
 };
 
 }  // namespace postlane

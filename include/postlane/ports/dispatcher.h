@@ -40,7 +40,8 @@ public:
     virtual ~AttemptSink() = default;
     // The last check passed; bytes may leave from now on.
     virtual void handed_over(const AttemptId& attempt) = 0;
-    virtual void finished(const AttemptId& attempt, PartitionId partition, AttemptResult result) = 0;
+    virtual void finished(const AttemptId& attempt, PartitionId partition,
+                          AttemptResult result) = 0;
 };
 
 // Thread-safe. Credentials are added inside, at the last moment, and never logged.

@@ -15,7 +15,7 @@ class EndOffsets {
 public:
     virtual ~EndOffsets() = default;
     struct Answer {
-        std::map<PartitionId, Offset> suppressions;        // of the partitions asked for
+        std::map<PartitionId, Offset> suppressions;          // of the partitions asked for
         std::map<PartitionId, Offset> address_suppressions;  // of all partitions
     };
     // read_uncommitted ends. Any error for any partition fails the whole question: fail closed.

@@ -47,8 +47,8 @@ CurlDispatcher::CurlDispatcher(const Config& config, const Clock& clock, Attempt
             limits.push_back(
                 part_of(std::max<std::size_t>(provider.max_in_flight, 1), index, count));
         }
-        threads_.push_back(std::make_unique<http::IoThread>(config, options, clock, sink,
-                                                            std::move(limits)));
+        threads_.push_back(
+            std::make_unique<http::IoThread>(config, options, clock, sink, std::move(limits)));
     }
     for (const auto& thread : threads_) {
         thread->start();

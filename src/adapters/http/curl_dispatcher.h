@@ -24,8 +24,8 @@ class IoThread;
 }
 
 struct CurlOptions {
-    std::string ca_file;              // PEM bundle instead of the system's; empty: the system's
-    Millis connect_timeout{5'000};    // DNS, TCP and TLS; nothing has been sent by then
+    std::string ca_file;                 // PEM bundle instead of the system's; empty: the system's
+    Millis connect_timeout{5'000};       // DNS, TCP and TLS; nothing has been sent by then
     Millis idle_connection_max{15'000};  // below the keep-alive of the servers we know
 };
 

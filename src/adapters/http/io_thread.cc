@@ -17,9 +17,8 @@ constexpr std::chrono::milliseconds kQueueScan{20};
 constexpr std::chrono::milliseconds kSleepMax{1'000};
 
 std::string authorization_of(const config::Provider& provider) {
-    return provider.credentials.empty()
-               ? std::string{}
-               : "Authorization: Bearer " + provider.credentials.reveal();
+    return provider.credentials.empty() ? std::string{}
+                                        : "Authorization: Bearer " + provider.credentials.reveal();
 }
 
 // OpenSSL writes to sockets without MSG_NOSIGNAL.
@@ -280,8 +279,8 @@ std::chrono::milliseconds IoThread::patience() const {
     const auto now = std::chrono::steady_clock::now();
     for (const auto& multi : multis_) {
         if (const auto timer = multi->timer()) {
-            patience = std::min(patience,
-                                std::chrono::ceil<std::chrono::microseconds>(*timer - now));
+            patience =
+                std::min(patience, std::chrono::ceil<std::chrono::microseconds>(*timer - now));
         }
     }
     const BootInstant boot_now = clock_.boot_now();

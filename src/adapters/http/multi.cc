@@ -123,8 +123,7 @@ void Poller::watch(Multi& multi, curl_socket_t socket, int what) {
 
 curl_socket_t Poller::open_socket(void* self, curlsocktype /*purpose*/,
                                   curl_sockaddr* address) noexcept {
-    const int opened =
-        socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    const int opened = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (opened >= 0) {
         static_cast<Poller*>(self)->watched(opened) = Watched{.opened_by_us = true};
     }

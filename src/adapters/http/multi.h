@@ -38,9 +38,9 @@ public:
 
 private:
     struct Watched {
-        Multi* multi = nullptr;        // null: nobody asks now
-        std::uint32_t events = 0;      // as registered; 0: not registered
-        bool opened_by_us = false;     // so we hear when it closes, and may leave it registered
+        Multi* multi = nullptr;     // null: nobody asks now
+        std::uint32_t events = 0;   // as registered; 0: not registered
+        bool opened_by_us = false;  // so we hear when it closes, and may leave it registered
     };
     Watched& watched(int socket);
     void forget(int socket, Watched& state);

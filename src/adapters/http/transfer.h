@@ -93,9 +93,9 @@ private:
     CURL* const easy_;
 
     DispatchRequest request_;
-    std::string url_;                       // that the handle knows
+    std::string url_;  // that the handle knows
     std::vector<std::string> header_lines_;
-    std::vector<curl_slist> header_list_;   // over header_lines_ and the lane's authorization
+    std::vector<curl_slist> header_list_;  // over header_lines_ and the lane's authorization
     std::array<char, CURL_ERROR_SIZE> error_text_{};
 
     std::optional<NotHandedOver> refused_;

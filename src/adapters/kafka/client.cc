@@ -91,8 +91,8 @@ void Client::on_log(const rd_kafka_t* handle, int level, const char* facility, c
     // properties go to every handle, so this says nothing.
     const int real_level = std::string_view(facility) == "CONFWARN" ? kDebug : level;
     if (state.log) {
-        state.log(real_level, fmt::format("librdkafka {} {}: {}", rd_kafka_name(handle), facility,
-                                          text));
+        state.log(real_level,
+                  fmt::format("librdkafka {} {}: {}", rd_kafka_name(handle), facility, text));
     }
 }
 
@@ -179,8 +179,8 @@ bool Client::close(Millis within) {
         return true;
     }
     closer.detach();
-    log(kWarning, fmt::format("{} did not close within {} ms and is left behind", name,
-                              within.count()));
+    log(kWarning,
+        fmt::format("{} did not close within {} ms and is left behind", name, within.count()));
     return false;
 }
 

@@ -29,15 +29,13 @@ Result<std::unique_ptr<KafkaEndOffsets>> KafkaEndOffsets::create(const Config& c
 
 KafkaEndOffsets::KafkaEndOffsets(std::unique_ptr<Client> client, const Config& config,
                                  PartitionId address_partitions, Millis timeout)
-    : client_(std::move(client)),
-      suppressions_(config.topics.suppressions),
+    : client_(std::move(client)), suppressions_(config.topics.suppressions),
       address_suppressions_(config.topics.address_suppressions),
-      address_partitions_(address_partitions),
-      timeout_(timeout) {}
+      address_partitions_(address_partitions), timeout_(timeout) {}
 
 Result<EndOffsets::Answer> KafkaEndOffsets::ask(const std::vector<PartitionId>& suppressions) {
-    const auto list = kafka::partition_list(static_cast<int>(suppressions.size()) +
-                                            address_partitions_);
+    const auto list =
+        kafka::partition_list(static_cast<int>(suppressions.size()) + address_partitions_);
     for (const PartitionId partition : suppressions) {
         kafka::add(*list, suppressions_, partition, RD_KAFKA_OFFSET_END);
     }
@@ -62,8 +60,8 @@ Result<EndOffsets::Answer> KafkaEndOffsets::ask(const std::vector<PartitionId>& 
                         fmt::format("the end of {}[{}] is unknown: {}", entry.topic,
                                     entry.partition, kafka::describe(entry.err)));
         }
-        auto& ends = entry.topic == suppressions_ ? answer.suppressions
-                                                  : answer.address_suppressions;
+        auto& ends =
+            entry.topic == suppressions_ ? answer.suppressions : answer.address_suppressions;
         ends[entry.partition] = entry.offset;
     }
     return answer;
@@ -74,9 +72,9 @@ void KafkaEndOffsets::refresh_leaders() {
     for (const std::string& name : {suppressions_, address_suppressions_}) {
         rd_kafka_topic_t* const topic = client_->topic(name);
         const rd_kafka_metadata_t* metadata = nullptr;
-        if (topic != nullptr && rd_kafka_metadata(client_->get(), 0, topic, &metadata,
-                                                  kafka::timeout_ms(timeout_)) ==
-                                    RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (topic != nullptr &&
+            rd_kafka_metadata(client_->get(), 0, topic, &metadata, kafka::timeout_ms(timeout_)) ==
+                RD_KAFKA_RESP_ERR_NO_ERROR) {
             const kafka::Metadata owned(metadata);
         }
     }

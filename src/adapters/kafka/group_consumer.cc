@@ -35,15 +35,15 @@ std::vector<Property> member_properties(const Config& config) {
     using enum Property::Force;
     const Millis session = config.kafka.session_timeout;
     // The group waits so long for a member that drains; then it goes on without it.
-    const Millis interval = std::max({kPollIntervalMin, session,
-                                      config.dispatch.drain_timeout + Millis(30'000)});
+    const Millis interval =
+        std::max({kPollIntervalMin, session, config.dispatch.drain_timeout + Millis(30'000)});
     std::vector<Property> properties{
         {"group.id", config.kafka.group_id, Fixed},
         {"enable.auto.commit", "false", Fixed},
         {"enable.auto.offset.store", "false", Fixed},
         {"session.timeout.ms", std::to_string(session.count()), Fixed},
-        {"heartbeat.interval.ms",
-         std::to_string(std::min(kHeartbeatMax, session / 3).count()), Default},
+        {"heartbeat.interval.ms", std::to_string(std::min(kHeartbeatMax, session / 3).count()),
+         Default},
         {"max.poll.interval.ms", std::to_string(interval.count()), Default},
         {"partition.assignment.strategy", "range", Default},
         {"allow.auto.create.topics", "false", Fixed},
@@ -151,31 +151,31 @@ void GroupConsumer::poll(Millis timeout) {
 
 void GroupConsumer::take_error(const rd_kafka_message_t& message) {
     switch (static_cast<int>(message.err)) {
-    case RD_KAFKA_RESP_ERR__FATAL: {
-        std::array<char, 512> text{};
-        const auto code = rd_kafka_fatal_error(client_->get(), text.data(), text.size());
-        const bool fenced = code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
-        fatal({fenced ? ErrorCode::Fenced : ErrorCode::Misconfigured,
-               fmt::format("group {}: {}{}", config_.kafka.group_id, text.data(),
-                           fenced ? ". Two processes use the same kafka.group_instance_id: give "
-                                    "each its own."
-                                  : "")});
-        return;
-    }
-    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
-    case RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT:
-    case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
-        fatal({ErrorCode::Misconfigured,
-               fmt::format("group {}: {}", config_.kafka.group_id,
-                           rd_kafka_message_errstr(&message))});
-        return;
-    default:
-        if (log_) {
-            log_(kWarning, fmt::format("group {}: {}", config_.kafka.group_id,
-                                       rd_kafka_message_errstr(&message)));
+        case RD_KAFKA_RESP_ERR__FATAL: {
+            std::array<char, 512> text{};
+            const auto code = rd_kafka_fatal_error(client_->get(), text.data(), text.size());
+            const bool fenced = code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
+            fatal(
+                {fenced ? ErrorCode::Fenced : ErrorCode::Misconfigured,
+                 fmt::format("group {}: {}{}", config_.kafka.group_id, text.data(),
+                             fenced ? ". Two processes use the same kafka.group_instance_id: give "
+                                      "each its own."
+                                    : "")});
+            return;
         }
+        case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+        case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+        case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
+        case RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT:
+        case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
+            fatal({ErrorCode::Misconfigured, fmt::format("group {}: {}", config_.kafka.group_id,
+                                                         rd_kafka_message_errstr(&message))});
+            return;
+        default:
+            if (log_) {
+                log_(kWarning, fmt::format("group {}: {}", config_.kafka.group_id,
+                                           rd_kafka_message_errstr(&message)));
+            }
     }
 }
 

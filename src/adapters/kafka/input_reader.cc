@@ -25,9 +25,7 @@ class Stream final : public InputStream {
 public:
     Stream(std::shared_ptr<Client> client, std::string topic, PartitionId partition,
            std::function<void()> wake)
-        : client_(std::move(client)),
-          topic_(std::move(topic)),
-          partition_(partition),
+        : client_(std::move(client)), topic_(std::move(topic)), partition_(partition),
           wake_(std::move(wake)) {}
 
     ~Stream() override { stop(); }
@@ -81,9 +79,8 @@ Result<void> Stream::start(Offset from) {
     position_ = from;
     rd_kafka_topic_t* const topic = client_->topic(topic_);
     if (topic == nullptr) {
-        return fail(ErrorCode::Misconfigured,
-                    fmt::format("librdkafka refuses topic {}: {}", topic_,
-                                kafka::describe(rd_kafka_last_error())));
+        return fail(ErrorCode::Misconfigured, fmt::format("librdkafka refuses topic {}: {}", topic_,
+                                                          kafka::describe(rd_kafka_last_error())));
     }
     queue_.reset(rd_kafka_queue_new(client_->get()));
     if (wake_) {
@@ -98,9 +95,9 @@ Result<void> Stream::start(Offset from) {
     if (rd_kafka_consume_start_queue(topic, partition_, offset, queue_.get()) != 0) {
         const rd_kafka_resp_err_t code = rd_kafka_last_error();
         queue_.reset();
-        return fail(ErrorCode::Unavailable, fmt::format("cannot start reading {}[{}] at {}: {}",
-                                                        topic_, partition_, from,
-                                                        kafka::describe(code)));
+        return fail(ErrorCode::Unavailable,
+                    fmt::format("cannot start reading {}[{}] at {}: {}", topic_, partition_, from,
+                                kafka::describe(code)));
     }
     return {};
 }
@@ -110,8 +107,8 @@ Result<Offset> Stream::resolve(Offset which) {
     const auto list = kafka::partition_list();
     kafka::add(*list, topic_, partition_,
                which == kBeginning ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END);
-    auto code = rd_kafka_offsets_for_times(client_->get(), list.get(),
-                                           kafka::timeout_ms(kResolveTimeout));
+    auto code =
+        rd_kafka_offsets_for_times(client_->get(), list.get(), kafka::timeout_ms(kResolveTimeout));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         code = list->elems[0].err;
     }
@@ -125,27 +122,28 @@ Result<Offset> Stream::resolve(Offset which) {
 
 Result<void> Stream::take_event(const rd_kafka_message_t& message) {
     switch (static_cast<int>(message.err)) {
-    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-        end_seen_ = message.offset;
-        return {};
-    // With auto.offset.reset=error the broker's "offset out of range" arrives as this. A gap left
-    // by compaction, markers or aborted records is none: the broker just goes on behind it.
-    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
-    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-        return fail(ErrorCode::Misconfigured,
-                    fmt::format("{}[{}] does not have offset {}, which is to be read next: "
-                                "retention deleted records that were still needed, or the topic "
-                                "was made anew. Raise its retention.ms; see `postlane topics "
-                                "check`. ({})",
-                                topic_, partition_, position_,
-                                rd_kafka_message_errstr(&message)));
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-        return fail(ErrorCode::Misconfigured,
-                    fmt::format("cannot read {}[{}]: {}", topic_, partition_,
-                                kafka::describe(message.err)));
-    default:
-        return fail(ErrorCode::Unavailable, fmt::format("reading {}[{}]: {}", topic_, partition_,
-                                                        kafka::describe(message.err)));
+        case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+            end_seen_ = message.offset;
+            return {};
+        // With auto.offset.reset=error the broker's "offset out of range" arrives as this. A gap left
+        // by compaction, markers or aborted records is none: the broker just goes on behind it.
+        case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+        case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+            return fail(
+                ErrorCode::Misconfigured,
+                fmt::format("{}[{}] does not have offset {}, which is to be read next: "
+                            "retention deleted records that were still needed, or the topic "
+                            "was made anew. Raise its retention.ms; see `postlane topics "
+                            "check`. ({})",
+                            topic_, partition_, position_, rd_kafka_message_errstr(&message)));
+        case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+            return fail(ErrorCode::Misconfigured,
+                        fmt::format("cannot read {}[{}]: {}", topic_, partition_,
+                                    kafka::describe(message.err)));
+        default:
+            return fail(ErrorCode::Unavailable,
+                        fmt::format("reading {}[{}]: {}", topic_, partition_,
+                                    kafka::describe(message.err)));
     }
 }
 

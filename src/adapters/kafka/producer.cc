@@ -21,11 +21,10 @@ std::string partitioner_of(config::Partitioner partitioner) {
 }
 
 Error delivery_error(const std::string& topic, rd_kafka_resp_err_t code) {
-    const bool refused = code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
-                         code == RD_KAFKA_RESP_ERR_INVALID_RECORD ||
-                         code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
-                         code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
-                         code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+    const bool refused =
+        code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || code == RD_KAFKA_RESP_ERR_INVALID_RECORD ||
+        code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+        code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
     return {refused ? ErrorCode::Rejected : ErrorCode::Unavailable,
             fmt::format("{}: {}", topic, kafka::describe(code))};
 }
@@ -46,14 +45,13 @@ Result<std::unique_ptr<Producer>> Producer::create(const Config& config, kafka::
         }
         producer->deliveries_.push_back(std::move(delivery));
     };
-    auto client = Client::create(
-        kafka::Kind::Producer, config,
-        {{"enable.idempotence", "true"},
-         {"acks", "all"},
-         {"partitioner", partitioner_of(config.kafka.partitioner)},
-         {"delivery.timeout.ms", std::to_string(delivery_timeout.count())},
-         {"linger.ms", "5", kafka::Property::Force::Default}},
-        std::move(log), std::move(callbacks));
+    auto client = Client::create(kafka::Kind::Producer, config,
+                                 {{"enable.idempotence", "true"},
+                                  {"acks", "all"},
+                                  {"partitioner", partitioner_of(config.kafka.partitioner)},
+                                  {"delivery.timeout.ms", std::to_string(delivery_timeout.count())},
+                                  {"linger.ms", "5", kafka::Property::Force::Default}},
+                                 std::move(log), std::move(callbacks));
     if (!client) {
         return tl::unexpected(client.error());
     }

@@ -57,8 +57,8 @@ InputRecord to_input_record(const rd_kafka_message_t& message) {
     const char* name = nullptr;
     const void* value = nullptr;
     std::size_t size = 0;
-    for (std::size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) ==
-                            RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (std::size_t i = 0;
+         rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
          ++i) {
         record.headers.push_back(Header{name, bytes(value, size)});
     }
@@ -78,8 +78,8 @@ rd_kafka_resp_err_t produce(rd_kafka_t* producer, const Outgoing& record) {
     // twice when it fails.
     const auto code = rd_kafka_producev(
         producer, RD_KAFKA_VTYPE_RKT, record.topic, RD_KAFKA_VTYPE_PARTITION, record.partition,
-        RD_KAFKA_VTYPE_MSGFLAGS, RD_KAFKA_MSG_F_COPY, RD_KAFKA_VTYPE_KEY, key,
-        key_size, RD_KAFKA_VTYPE_VALUE, value, value_size, RD_KAFKA_VTYPE_TIMESTAMP, timestamp_ms,
+        RD_KAFKA_VTYPE_MSGFLAGS, RD_KAFKA_MSG_F_COPY, RD_KAFKA_VTYPE_KEY, key, key_size,
+        RD_KAFKA_VTYPE_VALUE, value, value_size, RD_KAFKA_VTYPE_TIMESTAMP, timestamp_ms,
         RD_KAFKA_VTYPE_HEADERS, headers.get(), RD_KAFKA_VTYPE_OPAQUE,
         reinterpret_cast<void*>(record.opaque), RD_KAFKA_VTYPE_END);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {

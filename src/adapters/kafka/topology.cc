@@ -18,15 +18,15 @@ using kafka::Client;
 
 std::vector<std::string> all_topics(const Config& config) {
     const auto& topics = config.topics;
-    return {topics.sends,    topics.suppressions, topics.address_suppressions,
-            topics.provider_events, topics.outcomes, topics.dead_letters,
-            topics.ledger,   topics.control};
+    return {topics.sends,           topics.suppressions, topics.address_suppressions,
+            topics.provider_events, topics.outcomes,     topics.dead_letters,
+            topics.ledger,          topics.control};
 }
 
 Result<std::unique_ptr<Client>> admin_client(const Config& config, const kafka::LogSink& log) {
     // A consumer: unlike a producer's, its metadata requests never create the topic asked for.
-    return Client::create(kafka::Kind::Consumer, config,
-                          {{"allow.auto.create.topics", "false"}}, log);
+    return Client::create(kafka::Kind::Consumer, config, {{"allow.auto.create.topics", "false"}},
+                          log);
 }
 
 int replication_of(const rd_kafka_metadata_topic_t& topic) {
@@ -42,13 +42,11 @@ Result<void> read_partitions(Client& client, const std::string& name, Topology& 
                              Millis timeout) {
     rd_kafka_topic_t* const topic = client.topic(name);
     if (topic == nullptr) {
-        return fail(ErrorCode::Misconfigured,
-                    fmt::format("topic name {} is refused: {}", name,
-                                kafka::describe(rd_kafka_last_error())));
+        return fail(ErrorCode::Misconfigured, fmt::format("topic name {} is refused: {}", name,
+                                                          kafka::describe(rd_kafka_last_error())));
     }
     const rd_kafka_metadata_t* raw = nullptr;
-    const auto code =
-        rd_kafka_metadata(client.get(), 0, topic, &raw, kafka::timeout_ms(timeout));
+    const auto code = rd_kafka_metadata(client.get(), 0, topic, &raw, kafka::timeout_ms(timeout));
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return fail(ErrorCode::Unavailable,
                     fmt::format("the cluster says nothing about topic {}: {}", name,
@@ -70,9 +68,9 @@ Result<void> read_partitions(Client& client, const std::string& name, Topology& 
         return fail(denied ? ErrorCode::Misconfigured : ErrorCode::Unavailable,
                     fmt::format("topic {}: {}", name, kafka::describe(facts.err)));
     }
-    topology.topics[name] =
-        TopicFacts{.partitions = facts.partition_cnt, .replication_factor = replication_of(facts),
-                   .settings = {}};
+    topology.topics[name] = TopicFacts{.partitions = facts.partition_cnt,
+                                       .replication_factor = replication_of(facts),
+                                       .settings = {}};
     return {};
 }
 
@@ -80,8 +78,8 @@ Result<void> read_partitions(Client& client, const std::string& name, Topology& 
 Result<kafka::Event> await(rd_kafka_queue_t* queue, Millis timeout, std::string_view doing) {
     kafka::Event event(rd_kafka_queue_poll(queue, kafka::timeout_ms(timeout)));
     if (!event) {
-        return fail(ErrorCode::Unavailable, fmt::format("{}: no answer within {} ms", doing,
-                                                        timeout.count()));
+        return fail(ErrorCode::Unavailable,
+                    fmt::format("{}: no answer within {} ms", doing, timeout.count()));
     }
     if (rd_kafka_event_error(event.get()) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return fail(ErrorCode::Unavailable,
@@ -94,8 +92,8 @@ kafka::AdminOptions admin_options(rd_kafka_t* handle, rd_kafka_admin_op_t operat
                                   Millis timeout) {
     kafka::AdminOptions options(rd_kafka_AdminOptions_new(handle, operation));
     std::array<char, 256> why{};
-    rd_kafka_AdminOptions_set_request_timeout(options.get(), kafka::timeout_ms(timeout),
-                                              why.data(), why.size());
+    rd_kafka_AdminOptions_set_request_timeout(options.get(), kafka::timeout_ms(timeout), why.data(),
+                                              why.size());
     if (operation == RD_KAFKA_ADMIN_OP_CREATETOPICS) {
         rd_kafka_AdminOptions_set_operation_timeout(options.get(), kafka::timeout_ms(timeout),
                                                     why.data(), why.size());
@@ -107,9 +105,8 @@ Result<void> take_settings(const rd_kafka_ConfigResource_t& resource, Topology& 
     const std::string name = rd_kafka_ConfigResource_name(&resource);
     if (const auto code = rd_kafka_ConfigResource_error(&resource);
         code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return fail(code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
-                        ? ErrorCode::Misconfigured
-                        : ErrorCode::Unavailable,
+        return fail(code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ? ErrorCode::Misconfigured
+                                                                         : ErrorCode::Unavailable,
                     fmt::format("the settings of topic {} cannot be read: {} (postlane needs the "
                                 "permission DescribeConfigs on its topics)",
                                 name, kafka::describe(code)));
@@ -135,10 +132,8 @@ Result<void> read_settings(Client& client, Topology& topology, Millis timeout) {
         return {};
     }
     const kafka::Queue queue(rd_kafka_queue_new(client.get()));
-    const auto options =
-        admin_options(client.get(), RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout);
-    rd_kafka_DescribeConfigs(client.get(), asked.data(), asked.size(), options.get(),
-                             queue.get());
+    const auto options = admin_options(client.get(), RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout);
+    rd_kafka_DescribeConfigs(client.get(), asked.data(), asked.size(), options.get(), queue.get());
     auto event = await(queue.get(), timeout, "reading the topics' settings");
     if (!event) {
         return tl::unexpected(event.error());
@@ -204,8 +199,7 @@ Result<std::vector<CreatedTopic>> create_topics(const Config& config, PartitionI
         wanted.push_back(owned.back().get());
     }
     const kafka::Queue queue(rd_kafka_queue_new((*client)->get()));
-    const auto options =
-        admin_options((*client)->get(), RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout);
+    const auto options = admin_options((*client)->get(), RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout);
     rd_kafka_CreateTopics((*client)->get(), wanted.data(), wanted.size(), options.get(),
                           queue.get());
     auto event = await(queue.get(), timeout, "creating topics");
@@ -221,10 +215,10 @@ Result<std::vector<CreatedTopic>> create_topics(const Config& config, PartitionI
         const bool existed = code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS;
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR && !existed) {
             const char* text = rd_kafka_topic_result_error_string(result);
-            return fail(ErrorCode::Rejected,
-                        fmt::format("topic {} cannot be created: {}",
-                                    rd_kafka_topic_result_name(result),
-                                    text == nullptr ? kafka::describe(code) : text));
+            return fail(
+                ErrorCode::Rejected,
+                fmt::format("topic {} cannot be created: {}", rd_kafka_topic_result_name(result),
+                            text == nullptr ? kafka::describe(code) : text));
         }
         created.push_back({rd_kafka_topic_result_name(result), existed});
     }

@@ -47,15 +47,15 @@ std::vector<Rule> rules(const config::Topics& topics) {
 
 // A batch of the ledger producer, or its largest record, with room for the envelope.
 std::int64_t record_bytes_min(const Config& config) {
-    return std::max<std::int64_t>(640 << 10,
-                                  static_cast<std::int64_t>(config.dispatch.max_payload_bytes) +
-                                      (64 << 10));
+    return std::max<std::int64_t>(
+        640 << 10, static_cast<std::int64_t>(config.dispatch.max_payload_bytes) + (64 << 10));
 }
 
 std::string alter(const std::string& topic, std::string_view setting) {
-    return fmt::format("kafka-configs.sh --alter --entity-type topics --entity-name {} "
-                       "--add-config {}",
-                       topic, setting);
+    return fmt::format(
+        "kafka-configs.sh --alter --entity-type topics --entity-name {} "
+        "--add-config {}",
+        topic, setting);
 }
 
 class Inspector {
@@ -114,8 +114,9 @@ private:
         if (rule.missing == Missing::Refuse) {
             refuse(rule.name, "does not exist: run `postlane topics create`");
         } else {
-            warn(rule.name, "does not exist; what it is for does not work until `postlane topics "
-                            "create` has made it");
+            warn(rule.name,
+                 "does not exist; what it is for does not work until `postlane topics "
+                 "create` has made it");
         }
     }
 
@@ -139,9 +140,8 @@ private:
         }
         const bool compacts = policy.find("compact") != std::string::npos;
         if (rule.cleanup == Cleanup::Compact && policy != "compact") {
-            refuse(rule.name,
-                   fmt::format("has cleanup.policy={}, so it forgets state: {}", policy,
-                               alter(rule.name, "cleanup.policy=compact")));
+            refuse(rule.name, fmt::format("has cleanup.policy={}, so it forgets state: {}", policy,
+                                          alter(rule.name, "cleanup.policy=compact")));
         }
         if (rule.cleanup == Cleanup::Delete && compacts) {
             refuse(rule.name, fmt::format("has cleanup.policy={}, so records vanish before they "
@@ -167,7 +167,8 @@ private:
         }
         const bool dead_letters = &rule.name == &config_.topics.dead_letters;
         const std::string text = fmt::format(
-            "takes records up to {} bytes, but with dispatch.max_payload_bytes={} it needs {}{}: lower "
+            "takes records up to {} bytes, but with dispatch.max_payload_bytes={} it needs {}{}: "
+            "lower "
             "that, or {}",
             *limit, config_.dispatch.max_payload_bytes, wanted,
             dead_letters ? " to hold every record whole" : "",

@@ -22,16 +22,14 @@ constexpr Millis kQueueFullPoll{10};
 constexpr Millis kAbortTimeout{10'000};
 
 bool is_fencing(rd_kafka_resp_err_t code) {
-    return code == RD_KAFKA_RESP_ERR__FENCED ||
-           code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH ||
+    return code == RD_KAFKA_RESP_ERR__FENCED || code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH ||
            code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED;
 }
 
 // Errors that follow from what a record is, so that the same record fails again.
 bool is_refusal(rd_kafka_resp_err_t code) {
     return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
-           code == RD_KAFKA_RESP_ERR_INVALID_RECORD ||
-           code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP;
+           code == RD_KAFKA_RESP_ERR_INVALID_RECORD || code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP;
 }
 
 bool is_misconfiguration(rd_kafka_resp_err_t code) {
@@ -98,8 +96,8 @@ Result<void> KafkaLedgerLog::open_producer() {
     };
     kafka::Callbacks callbacks;
     callbacks.delivered = [this](const rd_kafka_message_t& message) { delivered(message); };
-    auto client = Client::create(kafka::Kind::Producer, config_, properties, log_,
-                                 std::move(callbacks));
+    auto client =
+        Client::create(kafka::Kind::Producer, config_, properties, log_, std::move(callbacks));
     if (!client) {
         return tl::unexpected(client.error());
     }
@@ -120,14 +118,14 @@ Result<void> KafkaLedgerLog::open_producer() {
 
 const std::string& KafkaLedgerLog::topic_of(Destination destination) const {
     switch (destination) {
-    case Destination::Outcomes:
-        return config_.topics.outcomes;
-    case Destination::DeadLetters:
-        return config_.topics.dead_letters;
-    case Destination::Suppressions:
-        return config_.topics.suppressions;
-    case Destination::Ledger:
-        break;
+        case Destination::Outcomes:
+            return config_.topics.outcomes;
+        case Destination::DeadLetters:
+            return config_.topics.dead_letters;
+        case Destination::Suppressions:
+            return config_.topics.suppressions;
+        case Destination::Ledger:
+            break;
     }
     return config_.topics.ledger;
 }
@@ -135,8 +133,8 @@ const std::string& KafkaLedgerLog::topic_of(Destination destination) const {
 Result<void> KafkaLedgerLog::fence() {
     const BootInstant until = boot_now() + options_.fence_timeout;
     while (true) {
-        const kafka::KafkaError error(rd_kafka_init_transactions(
-            producer_->get(), kafka::timeout_ms(left_until(until))));
+        const kafka::KafkaError error(
+            rd_kafka_init_transactions(producer_->get(), kafka::timeout_ms(left_until(until))));
         if (!error) {
             return {};
         }
@@ -146,12 +144,10 @@ Result<void> KafkaLedgerLog::fence() {
             continue;
         }
         finished_ = true;
-        return tl::unexpected(error_of(producer_->get(), *error,
-                                       is_misconfiguration(code) ? ErrorCode::Misconfigured
-                                                                 : ErrorCode::Unavailable,
-                                       fmt::format("fencing {}", transactional_id(
-                                                                     config_.topics.ledger,
-                                                                     partition_))));
+        return tl::unexpected(error_of(
+            producer_->get(), *error,
+            is_misconfiguration(code) ? ErrorCode::Misconfigured : ErrorCode::Unavailable,
+            fmt::format("fencing {}", transactional_id(config_.topics.ledger, partition_))));
     }
 }
 
@@ -171,8 +167,8 @@ void KafkaLedgerLog::delivered(const rd_kafka_message_t& message) {
     deliveries_.offsets[index] = message.offset;
     rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
     const std::int64_t append_ms = rd_kafka_message_timestamp(&message, &type);
-    if (type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME && append_ms > 0 &&
-        message.rkt == topics_[0] && message.offset > deliveries_.append_time_at) {
+    if (type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME && append_ms > 0 && message.rkt == topics_[0] &&
+        message.offset > deliveries_.append_time_at) {
         deliveries_.append_time = Instant(Millis(append_ms));
         deliveries_.append_time_at = message.offset;
     }
@@ -238,19 +234,19 @@ Result<void> KafkaLedgerLog::produce(const OutRecord& record, std::size_t index,
             rd_kafka_poll(producer_->get(), kafka::timeout_ms(kQueueFullPoll));
             continue;
         }
-        return fail(is_fencing(code)   ? ErrorCode::Fenced
-                    : is_refusal(code) ? ErrorCode::Rejected
-                                       : ErrorCode::Unavailable,
-                    fmt::format("a record for {}[{}] cannot be produced: {}",
-                                topic_of(record.destination), record.partition,
-                                kafka::describe(code)));
+        return fail(
+            is_fencing(code)   ? ErrorCode::Fenced
+            : is_refusal(code) ? ErrorCode::Rejected
+                               : ErrorCode::Unavailable,
+            fmt::format("a record for {}[{}] cannot be produced: {}", topic_of(record.destination),
+                        record.partition, kafka::describe(code)));
     }
 }
 
 Result<void> KafkaLedgerLog::end_transaction(BootInstant until) {
     while (true) {
-        const kafka::KafkaError error(rd_kafka_commit_transaction(
-            producer_->get(), kafka::timeout_ms(left_until(until))));
+        const kafka::KafkaError error(
+            rd_kafka_commit_transaction(producer_->get(), kafka::timeout_ms(left_until(until))));
         if (!error) {
             return {};
         }

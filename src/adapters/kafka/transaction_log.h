@@ -33,8 +33,7 @@ struct LedgerLogOptions {
 class KafkaLedgerLog final : public LedgerLog {
 public:
     static Result<std::unique_ptr<KafkaLedgerLog>> create(const Config& config,
-                                                          PartitionId partition,
-                                                          kafka::LogSink log,
+                                                          PartitionId partition, kafka::LogSink log,
                                                           LedgerLogOptions options = {});
 
     Result<void> fence() override;

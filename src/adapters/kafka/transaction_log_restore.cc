@@ -60,12 +60,11 @@ private:
 Result<Client*> KafkaLedgerLog::query_client() {
     if (query_ == nullptr) {
         // A group id, but no subscription: it asks for the group's offsets and never joins.
-        auto client = Client::create(
-            kafka::Kind::Consumer, config_,
-            {{"group.id", config_.kafka.group_id},
-             {"enable.auto.commit", "false"},
-             {"isolation.level", "read_uncommitted"}},
-            log_);
+        auto client = Client::create(kafka::Kind::Consumer, config_,
+                                     {{"group.id", config_.kafka.group_id},
+                                      {"enable.auto.commit", "false"},
+                                      {"isolation.level", "read_uncommitted"}},
+                                     log_);
         if (!client) {
             return tl::unexpected(client.error());
         }
@@ -101,8 +100,8 @@ Result<Offset> KafkaLedgerLog::offset_at(Offset which) {
         // also paces the loop: it answers at once or waits for a broker.
         const rd_kafka_metadata_t* metadata = nullptr;
         if (rd_kafka_metadata((*client)->get(), 0, (*client)->topic(config_.topics.ledger),
-                              &metadata, kafka::timeout_ms(left_until(until))) ==
-            RD_KAFKA_RESP_ERR_NO_ERROR) {
+                              &metadata,
+                              kafka::timeout_ms(left_until(until))) == RD_KAFKA_RESP_ERR_NO_ERROR) {
             const kafka::Metadata owned(metadata);
         }
     }
@@ -128,16 +127,16 @@ Result<bool> KafkaLedgerLog::group_offset_exists() {
     }
     const auto list = kafka::partition_list();
     kafka::add(*list, config_.topics.sends, partition_, RD_KAFKA_OFFSET_INVALID);
-    auto code = rd_kafka_committed((*client)->get(), list.get(),
-                                   kafka::timeout_ms(options_.query_timeout));
+    auto code =
+        rd_kafka_committed((*client)->get(), list.get(), kafka::timeout_ms(options_.query_timeout));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         code = list->elems[0].err;
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return fail(ErrorCode::Unavailable,
-                    fmt::format("the offset of group {} for {}[{}] is unknown: {}",
-                                config_.kafka.group_id, config_.topics.sends, partition_,
-                                kafka::describe(code)));
+        return fail(
+            ErrorCode::Unavailable,
+            fmt::format("the offset of group {} for {}[{}] is unknown: {}", config_.kafka.group_id,
+                        config_.topics.sends, partition_, kafka::describe(code)));
     }
     return list->elems[0].offset >= 0;
 }

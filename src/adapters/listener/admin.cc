@@ -128,11 +128,11 @@ HttpReply check_suppressions(AdminSource& admin, const Config& config, const Htt
     if (!facts) {
         return refusal(facts.error());
     }
-    const auto verdict = SuppressionGate::check(
-        facts->by_recipient ? &*facts->by_recipient : nullptr,
-        facts->by_address ? &*facts->by_address : nullptr,
-        {.category = check->category, .sequence_id = check->sequence},
-        config.suppression.transactional_categories, facts->as_of);
+    const auto verdict =
+        SuppressionGate::check(facts->by_recipient ? &*facts->by_recipient : nullptr,
+                               facts->by_address ? &*facts->by_address : nullptr,
+                               {.category = check->category, .sequence_id = check->sequence},
+                               config.suppression.transactional_categories, facts->as_of);
     json::object body{{"suppressed", verdict.hit.has_value()},
                       {"proven_fresh", facts->proven_fresh},
                       {"as_of", format_time(facts->as_of)}};
@@ -244,9 +244,8 @@ void add_admin_routes(Router& router, AdminSource& admin, const StatusSource& st
         const auto verdicts = admin.ledger_verify();
         return verdicts ? json_reply(ledger_verdict_json(*verdicts)) : refusal(verdicts.error());
     });
-    router.add("GET", "/api/v1/openapi.json", [](const HttpCall&) {
-        return json_reply(std::string(openapi_document()));
-    });
+    router.add("GET", "/api/v1/openapi.json",
+               [](const HttpCall&) { return json_reply(std::string(openapi_document())); });
 }
 
 }  // namespace postlane

@@ -128,8 +128,7 @@ HttpReply respond(const Shared& shared, Request& request) {
 class Session : public std::enable_shared_from_this<Session> {
 public:
     Session(std::shared_ptr<Shared> shared, tcp::socket socket)
-        : shared_(std::move(shared)),
-          stream_(std::move(socket)),
+        : shared_(std::move(shared)), stream_(std::move(socket)),
           buffer_(shared_->options.max_header_bytes + shared_->options.max_body_bytes) {}
     ~Session() { --shared_->connections; }
     Session(const Session&) = delete;
@@ -160,10 +159,10 @@ private:
             const unsigned version = request.version();
             write(respond(*shared_, request), head, keep, version);
         } else if (error == http::error::body_limit) {
-            write(problem(413, "body_too_large",
-                          fmt::format("the body may have {} bytes",
-                                      shared_->options.max_body_bytes)),
-                  false, false, 11);
+            write(
+                problem(413, "body_too_large",
+                        fmt::format("the body may have {} bytes", shared_->options.max_body_bytes)),
+                false, false, 11);
         } else if (error == http::error::header_limit || error == http::error::buffer_overflow) {
             write(problem(431, "headers_too_large",
                           fmt::format("the header may have {} bytes",

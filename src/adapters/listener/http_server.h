@@ -23,9 +23,9 @@ namespace postlane {
 
 struct HttpCall {
     std::string method;
-    std::string path;                                      // as in the request, still encoded
-    std::map<std::string, std::string> parameters;         // {name} of the route, decoded
-    std::multimap<std::string, std::string> query;         // decoded
+    std::string path;                               // as in the request, still encoded
+    std::map<std::string, std::string> parameters;  // {name} of the route, decoded
+    std::multimap<std::string, std::string> query;  // decoded
     std::vector<std::pair<std::string, std::string>> headers;
     std::string body;
 
@@ -69,14 +69,14 @@ private:
 };
 
 struct HttpServerOptions {
-    std::string listen;           // host:port or [host]:port; port 0: a free one
-    Secret token;                 // empty: none is asked for
-    bool check_host = false;      // against DNS rebinding: only names of this machine, or `listen`
+    std::string listen;       // host:port or [host]:port; port 0: a free one
+    Secret token;             // empty: none is asked for
+    bool check_host = false;  // against DNS rebinding: only names of this machine, or `listen`
     std::size_t threads = 1;
     std::size_t max_connections = 64;
     std::size_t max_header_bytes = 8 * 1024;
     std::size_t max_body_bytes = 64 * 1024;
-    std::chrono::milliseconds deadline{10'000};  // to read a request, to write an answer, idle
+    std::chrono::milliseconds deadline{10'000};   // to read a request, to write an answer, idle
     std::function<void(std::string)> on_failure;  // a handler threw; any server thread
 };
 

@@ -53,17 +53,17 @@ std::string sequence_sentence(const MessageRow& row, const RecipientFacts& facts
                            row.sequence->id);
     }
     if (sequence->halt) {
-        return fmt::format("step {} of {} waits: step {} halted the sequence ({}), at the latest "
-                           "until {}",
-                           row.sequence->step, row.sequence->id, sequence->halt->step,
-                           to_string(sequence->halt->reason), format_time(sequence->halt->until));
+        return fmt::format(
+            "step {} of {} waits: step {} halted the sequence ({}), at the latest "
+            "until {}",
+            row.sequence->step, row.sequence->id, sequence->halt->step,
+            to_string(sequence->halt->reason), format_time(sequence->halt->until));
     }
     const bool held = row.state == MessageState::Held;
-    return fmt::format("step {} of {} waits for step {}, which {}", row.sequence->step,
-                       row.sequence->id,
-                       held ? std::max(sequence->expected, sequence->known_through + 1)
-                            : sequence->expected,
-                       held ? "has not arrived" : "has not ended");
+    return fmt::format(
+        "step {} of {} waits for step {}, which {}", row.sequence->step, row.sequence->id,
+        held ? std::max(sequence->expected, sequence->known_through + 1) : sequence->expected,
+        held ? "has not arrived" : "has not ended");
 }
 
 std::string suppressed_sentence(const MessageRow& row, const RecipientFacts& facts,
@@ -81,8 +81,10 @@ std::string suppressed_sentence(const MessageRow& row, const RecipientFacts& fac
 std::string sentence(const MessageRow& row, const RecipientFacts& facts, const Config& config) {
     switch (row.state) {
         case MessageState::Held:
-        case MessageState::Waiting: return sequence_sentence(row, facts);
-        case MessageState::Scheduled: return "due at " + format_time(row.due_at);
+        case MessageState::Waiting:
+            return sequence_sentence(row, facts);
+        case MessageState::Scheduled:
+            return "due at " + format_time(row.due_at);
         case MessageState::Ready:
             return "ready: waits for a dispatch slot, its provider or a fresh view of the "
                    "suppressions";
@@ -94,7 +96,8 @@ std::string sentence(const MessageRow& row, const RecipientFacts& facts, const C
                                format_time(row.wake_at));
         case MessageState::Sent:
             return fmt::format("{} accepted it at {}", row.provider, format_time(row.decided_at));
-        case MessageState::SuppressedAtSend: return suppressed_sentence(row, facts, config);
+        case MessageState::SuppressedAtSend:
+            return suppressed_sentence(row, facts, config);
         case MessageState::Expired:
         case MessageState::Failed:
         case MessageState::DeadLettered:
@@ -141,9 +144,8 @@ json::object message_json(const MessageId& id, const MessageRow& row, const Reci
                           const Config& config) {
     json::array entries;
     for (const Entry& entry : timeline(row, facts, config)) {
-        entries.push_back(json::object{{"at", format_time(entry.at)},
-                                       {"event", entry.event},
-                                       {"detail", entry.detail}});
+        entries.push_back(json::object{
+            {"at", format_time(entry.at)}, {"event", entry.event}, {"detail", entry.detail}});
     }
     json::object body{{"message_id", id.value()},
                       {"verdict", to_string(row.state)},

@@ -11,17 +11,28 @@ namespace {
 
 std::string_view title(int status) {
     switch (status) {
-        case 400: return "Bad request";
-        case 401: return "Token required";
-        case 403: return "Forbidden";
-        case 404: return "Not found";
-        case 405: return "Method not allowed";
-        case 413: return "Body too large";
-        case 421: return "Another instance owns this";
-        case 431: return "Headers too large";
-        case 500: return "Internal error";
-        case 503: return "Not available";
-        default: return "Error";
+        case 400:
+            return "Bad request";
+        case 401:
+            return "Token required";
+        case 403:
+            return "Forbidden";
+        case 404:
+            return "Not found";
+        case 405:
+            return "Method not allowed";
+        case 413:
+            return "Body too large";
+        case 421:
+            return "Another instance owns this";
+        case 431:
+            return "Headers too large";
+        case 500:
+            return "Internal error";
+        case 503:
+            return "Not available";
+        default:
+            return "Error";
     }
 }
 

@@ -68,10 +68,9 @@ HttpReply startupz(const StatusSource& source, const HttpCall& call) {
 
 HttpReply ordering(const StatusSource& source) {
     const OrderingStatus status = source.ordering();
-    const double share = status.sequences == 0
-                             ? 1.0
-                             : static_cast<double>(status.sequences_enforced) /
-                                   static_cast<double>(status.sequences);
+    const double share = status.sequences == 0 ? 1.0
+                                               : static_cast<double>(status.sequences_enforced) /
+                                                     static_cast<double>(status.sequences);
     const boost::json::object body{{"out_of_order", status.out_of_order},
                                    {"gaps", status.gaps},
                                    {"duplicates", status.duplicates},
@@ -87,11 +86,16 @@ HttpReply ordering(const StatusSource& source) {
 
 std::string_view to_string(PartitionState state) noexcept {
     switch (state) {
-        case PartitionState::Fencing: return "fencing";
-        case PartitionState::Restoring: return "restoring";
-        case PartitionState::Running: return "running";
-        case PartitionState::Draining: return "draining";
-        case PartitionState::Stopped: return "stopped";
+        case PartitionState::Fencing:
+            return "fencing";
+        case PartitionState::Restoring:
+            return "restoring";
+        case PartitionState::Running:
+            return "running";
+        case PartitionState::Draining:
+            return "draining";
+        case PartitionState::Stopped:
+            return "stopped";
     }
     return "unknown";
 }
@@ -102,8 +106,7 @@ void add_telemetry_routes(Router& router, const StatusSource& source,
     router.add("GET", "/readyz", [&source](const HttpCall& call) { return readyz(source, call); });
     router.add("GET", "/startupz",
                [&source](const HttpCall& call) { return startupz(source, call); });
-    router.add("GET", "/metrics/ordering",
-               [&source](const HttpCall&) { return ordering(source); });
+    router.add("GET", "/metrics/ordering", [&source](const HttpCall&) { return ordering(source); });
     router.add("GET", "/metrics", [render = std::move(metrics_text)](const HttpCall&) {
         HttpReply reply = text_reply(200, render());
         reply.content_type = "text/plain; version=0.0.4; charset=utf-8";

@@ -33,17 +33,17 @@ const Histogram::BucketBoundaries kDispatchBuckets{0.01, 0.05, 0.1, 0.25, 0.5, 1
 const Histogram::BucketBoundaries kLedgerBuckets{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                                  0.1,   0.25,   0.5,   1,    2.5,   5};
 
-constexpr std::array kOutcomes{Outcome::Sent,   Outcome::SuppressedAtSend, Outcome::Duplicate,
-                               Outcome::Expired, Outcome::Failed,           Outcome::DeadLettered,
+constexpr std::array kOutcomes{Outcome::Sent,     Outcome::SuppressedAtSend, Outcome::Duplicate,
+                               Outcome::Expired,  Outcome::Failed,           Outcome::DeadLettered,
                                Outcome::Ambiguous};
 constexpr std::array kTopics{InputTopic::Sends, InputTopic::Suppressions,
                              InputTopic::AddressSuppressions};
 constexpr std::array kStates{PartitionState::Fencing, PartitionState::Restoring,
                              PartitionState::Running, PartitionState::Draining,
                              PartitionState::Stopped};
-constexpr std::array kAnswers{AnswerClass::Accepted,   AnswerClass::AccountRefused,
-                              AnswerClass::RetryLater, AnswerClass::Rejected,
-                              AnswerClass::KeyReused,  AnswerClass::Unknown,
+constexpr std::array kAnswers{AnswerClass::Accepted,     AnswerClass::AccountRefused,
+                              AnswerClass::RetryLater,   AnswerClass::Rejected,
+                              AnswerClass::KeyReused,    AnswerClass::Unknown,
                               AnswerClass::NotHandedOver};
 
 template <class Enum>
@@ -53,11 +53,16 @@ constexpr std::size_t index(Enum value) {
 
 std::string word(PartitionState state) {
     switch (state) {
-        case PartitionState::Fencing: return "fencing";
-        case PartitionState::Restoring: return "restoring";
-        case PartitionState::Running: return "running";
-        case PartitionState::Draining: return "draining";
-        case PartitionState::Stopped: return "stopped";
+        case PartitionState::Fencing:
+            return "fencing";
+        case PartitionState::Restoring:
+            return "restoring";
+        case PartitionState::Running:
+            return "running";
+        case PartitionState::Draining:
+            return "draining";
+        case PartitionState::Stopped:
+            return "stopped";
     }
     return "unknown";
 }
@@ -103,11 +108,16 @@ bool is_legal(Outcome outcome, Reason reason) noexcept {
         return false;
     };
     switch (outcome) {
-        case Outcome::Sent: return reason == Accepted;
-        case Outcome::SuppressedAtSend: return reason == Suppressed;
-        case Outcome::Duplicate: return one_of({KnownMessage, PayloadConflict});
-        case Outcome::Expired: return one_of({OlderThanLedger, TtlPassed, SequenceHalted});
-        case Outcome::Failed: return one_of({RejectedByProvider, RetriesExhausted});
+        case Outcome::Sent:
+            return reason == Accepted;
+        case Outcome::SuppressedAtSend:
+            return reason == Suppressed;
+        case Outcome::Duplicate:
+            return one_of({KnownMessage, PayloadConflict});
+        case Outcome::Expired:
+            return one_of({OlderThanLedger, TtlPassed, SequenceHalted});
+        case Outcome::Failed:
+            return one_of({RejectedByProvider, RetriesExhausted});
         case Outcome::DeadLettered:
             return one_of({MissingKey, MisroutedKey, TooLarge, MalformedJson, InvalidField,
                            KeyMismatch, UnknownRoute, LateStep, StepConflict, GapTimeout,
@@ -122,24 +132,23 @@ bool is_legal(Outcome outcome, Reason reason) noexcept {
 struct PrometheusMetrics::Series {
     prometheus::Registry registry;
 
-    Family<Counter>& consumed = counters(
-        registry, "postlane_events_consumed_total",
-        "Input records taken into the ledger. Alert if flat while the lag grows.");
+    Family<Counter>& consumed =
+        counters(registry, "postlane_events_consumed_total",
+                 "Input records taken into the ledger. Alert if flat while the lag grows.");
     Family<Counter>& outcomes = counters(
         registry, "postlane_outcomes_total",
         "Terminal outcomes written, one per input record. Alert on dead_lettered and failed.");
-    Family<Counter>& attempts = counters(
-        registry, "postlane_send_attempts_total",
-        "Attempts by what the provider's answer means. Alert if not mostly accepted.");
-    Family<Histogram>& send_durations = histograms(
-        registry, "postlane_send_duration_seconds",
-        "From the last check before a request leaves to the provider's answer.");
+    Family<Counter>& attempts =
+        counters(registry, "postlane_send_attempts_total",
+                 "Attempts by what the provider's answer means. Alert if not mostly accepted.");
+    Family<Histogram>& send_durations =
+        histograms(registry, "postlane_send_duration_seconds",
+                   "From the last check before a request leaves to the provider's answer.");
     Family<Counter>& ambiguous = counters(
         registry, "postlane_ambiguous_total",
         "Messages of which nobody can know whether the provider executed them. Alert if it grows.");
-    Family<Gauge>& circuits = gauges(
-        registry, "postlane_provider_circuit_open",
-        "1 while nothing but single probes goes to the provider.");
+    Family<Gauge>& circuits = gauges(registry, "postlane_provider_circuit_open",
+                                     "1 while nothing but single probes goes to the provider.");
     Histogram& dispatch_latency =
         histograms(registry, "postlane_dispatch_latency_seconds",
                    "From the moment a message was due and received to the provider's acceptance.")
@@ -152,34 +161,31 @@ struct PrometheusMetrics::Series {
     Counter& gaps = counters(registry, "postlane_gaps_total",
                              "Steps that arrived while a lower one was missing.")
                         .Add({});
-    Counter& duplicates = counters(registry, "postlane_duplicates_total",
-                                   "Inputs whose message was known already.")
-                              .Add({});
+    Counter& duplicates =
+        counters(registry, "postlane_duplicates_total", "Inputs whose message was known already.")
+            .Add({});
     Counter& payload_conflicts =
         counters(registry, "postlane_payload_conflicts_total",
                  "Duplicates with another body. Alert if it grows: an id is used twice.")
             .Add({});
-    Gauge& held = gauges(registry, "postlane_held",
-                         "Steps that wait for a missing lower one.")
-                      .Add({});
-    Gauge& in_flight = gauges(registry, "postlane_in_flight",
-                              "Committed intents without a result.")
-                           .Add({});
+    Gauge& held =
+        gauges(registry, "postlane_held", "Steps that wait for a missing lower one.").Add({});
+    Gauge& in_flight =
+        gauges(registry, "postlane_in_flight", "Committed intents without a result.").Add({});
     Family<Gauge>& staleness = gauges(registry, "postlane_suppression_staleness_seconds",
                                       "Age of the last proof that every suppression is applied. "
                                       "Above the bound nothing is sent.");
     Family<Gauge>& lags = gauges(
         registry, "postlane_partition_lag_records",
         "Records of the input topic that are not in the ledger yet. Alert if it keeps growing.");
-    Family<Gauge>& states = gauges(registry, "postlane_partition_state",
-                                   "1 for the state the partition is in.");
-    Family<Gauge>& restores = gauges(
-        registry, "postlane_restore_remaining_records",
-        "Ledger records still to be read before the partition can run.");
-    Histogram& ledger_writes =
-        histograms(registry, "postlane_ledger_write_duration_seconds",
-                   "One ledger transaction, from begin to known commit.")
-            .Add({}, kLedgerBuckets);
+    Family<Gauge>& states =
+        gauges(registry, "postlane_partition_state", "1 for the state the partition is in.");
+    Family<Gauge>& restores =
+        gauges(registry, "postlane_restore_remaining_records",
+               "Ledger records still to be read before the partition can run.");
+    Histogram& ledger_writes = histograms(registry, "postlane_ledger_write_duration_seconds",
+                                          "One ledger transaction, from begin to known commit.")
+                                   .Add({}, kLedgerBuckets);
     Counter& ledger_records = counters(registry, "postlane_ledger_records_total",
                                        "Records written in ledger transactions.")
                                   .Add({});
@@ -187,9 +193,8 @@ struct PrometheusMetrics::Series {
                                  "Partitions rebuilt after a commit that failed or is in doubt. "
                                  "Three within ten minutes end the process.")
                             .Add({});
-    Family<Counter>& rebalances = counters(
-        registry, "postlane_rebalances_total",
-        "Changes of the partitions this instance owns.");
+    Family<Counter>& rebalances = counters(registry, "postlane_rebalances_total",
+                                           "Changes of the partitions this instance owns.");
 
     std::array<Counter*, kTopics.size()> consumed_by_topic{};
     std::array<std::string, kTopics.size()> topic_names;
@@ -234,8 +239,8 @@ struct PrometheusMetrics::Series {
     ProviderSeries provider_series(const std::string& name) {
         ProviderSeries series{.name = name};
         for (const AnswerClass answer : kAnswers) {
-            series.attempts.at(index(answer)) = &attempts.Add(
-                {{"provider", name}, {"result", std::string(to_string(answer))}});
+            series.attempts.at(index(answer)) =
+                &attempts.Add({{"provider", name}, {"result", std::string(to_string(answer))}});
         }
         series.duration = &send_durations.Add({{"provider", name}}, kSendBuckets);
         series.ambiguous = &ambiguous.Add({{"provider", name}});
@@ -388,8 +393,8 @@ void PrometheusMetrics::staleness(PartitionId partition, double seconds) {
 
 void PrometheusMetrics::lag(InputTopic topic, PartitionId partition, std::int64_t records) {
     const std::lock_guard lock(series_->mutex);
-    Gauge*& gauge = series_->at(partition, topic == InputTopic::AddressSuppressions)
-                        .lag.at(index(topic));
+    Gauge*& gauge =
+        series_->at(partition, topic == InputTopic::AddressSuppressions).lag.at(index(topic));
     if (gauge == nullptr) {
         gauge = &series_->lags.Add({{"topic", series_->topic_names.at(index(topic))},
                                     {"partition", std::to_string(partition)}});

@@ -114,7 +114,7 @@ Result<void> RocksDbStore::move_aside() {
     fs::rename(directory_, target, error);
     if (error) {
         return fail(ErrorCode::NoStorage, fmt::format("cannot set the damaged {} aside: {}",
-                                                        directory_.string(), error.message()));
+                                                      directory_.string(), error.message()));
     }
     set_aside_ = target;
     return {};

@@ -36,8 +36,7 @@ rocksdb::BlockBasedTableOptions table_options(const std::shared_ptr<rocksdb::Cac
 SharedResources::SharedResources() : SharedResources(Limits{}) {}
 
 SharedResources::SharedResources(const Limits& limits)
-    : limits_(limits),
-      cache_(rocksdb::NewLRUCache(limits.cache_bytes, /*num_shard_bits=*/4)),
+    : limits_(limits), cache_(rocksdb::NewLRUCache(limits.cache_bytes, /*num_shard_bits=*/4)),
       write_buffers_(
           std::make_shared<rocksdb::WriteBufferManager>(limits.write_buffers_bytes, cache_)) {
     rocksdb::Env* const env = rocksdb::Env::Default();

@@ -1,7 +1,7 @@
 #include "adapters/system/clock.h"
 
-#include <ctime>
 #include <cstdlib>
+#include <ctime>
 
 namespace postlane {
 namespace {
@@ -12,9 +12,8 @@ std::chrono::microseconds read_clock(clockid_t id) {
     if (clock_gettime(id, &now) != 0) {
         std::abort();
     }
-    return std::chrono::seconds{now.tv_sec} +
-           std::chrono::duration_cast<std::chrono::microseconds>(
-               std::chrono::nanoseconds{now.tv_nsec});
+    return std::chrono::seconds{now.tv_sec} + std::chrono::duration_cast<std::chrono::microseconds>(
+                                                  std::chrono::nanoseconds{now.tv_nsec});
 }
 
 }  // namespace

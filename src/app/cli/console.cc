@@ -18,11 +18,10 @@ std::string printable(std::string_view text) {
 }
 
 std::string duration_text(std::chrono::milliseconds duration) {
-    constexpr std::array kUnits{std::pair{std::int64_t{86'400'000}, "d"},
-                                std::pair{std::int64_t{3'600'000}, "h"},
-                                std::pair{std::int64_t{60'000}, "min"},
-                                std::pair{std::int64_t{1000}, "s"},
-                                std::pair{std::int64_t{1}, "ms"}};
+    constexpr std::array kUnits{
+        std::pair{std::int64_t{86'400'000}, "d"}, std::pair{std::int64_t{3'600'000}, "h"},
+        std::pair{std::int64_t{60'000}, "min"}, std::pair{std::int64_t{1000}, "s"},
+        std::pair{std::int64_t{1}, "ms"}};
     std::int64_t rest = duration.count();
     std::string text;
     for (const auto& [size, name] : kUnits) {

@@ -66,8 +66,8 @@ CheckedLine LineChecker::check(const std::string& line) {
                              .key = checked.key,
                              .value = line,
                              .headers = {}};
-    const auto event = decoder_.send(
-        record, partition_for(checked.key, partitions_, config_.kafka.partitioner));
+    const auto event =
+        decoder_.send(record, partition_for(checked.key, partitions_, config_.kafka.partitioner));
     if (!event) {
         checked.rejection = event.error();
     }

@@ -12,20 +12,27 @@ inline constexpr int kBadInput = 65;     // the data given makes no sense
 inline constexpr int kUnavailable = 69;  // a peer does not answer
 inline constexpr int kInternal = 70;
 inline constexpr int kInputOutput = 74;
-inline constexpr int kTryAgain = 75;     // restoring
+inline constexpr int kTryAgain = 75;  // restoring
 inline constexpr int kDenied = 77;
-inline constexpr int kConfig = 78;       // a person must change the configuration or the topics
+inline constexpr int kConfig = 78;  // a person must change the configuration or the topics
 
 [[nodiscard]] constexpr int of(ErrorCode code) noexcept {
     switch (code) {
-        case ErrorCode::Malformed: return kBadInput;
-        case ErrorCode::Unavailable: return kUnavailable;
-        case ErrorCode::Rejected: return kDenied;
-        case ErrorCode::NoStorage: return kInputOutput;
-        case ErrorCode::Misconfigured: return kConfig;
-        case ErrorCode::OutcomeUnknown: return kUnavailable;
+        case ErrorCode::Malformed:
+            return kBadInput;
+        case ErrorCode::Unavailable:
+            return kUnavailable;
+        case ErrorCode::Rejected:
+            return kDenied;
+        case ErrorCode::NoStorage:
+            return kInputOutput;
+        case ErrorCode::Misconfigured:
+            return kConfig;
+        case ErrorCode::OutcomeUnknown:
+            return kUnavailable;
         case ErrorCode::Fenced:
-        case ErrorCode::Corrupt: return kInternal;
+        case ErrorCode::Corrupt:
+            return kInternal;
     }
     return kInternal;
 }

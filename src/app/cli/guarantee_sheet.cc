@@ -33,13 +33,15 @@ std::string missing_step(const config::Ordering& ordering) {
     const std::string wait = duration_text(ordering.max_wait);
     switch (ordering.on_gap) {
         case config::OnGap::DeadLetter:
-            return fmt::format("steps above it are held; each is dead-lettered (gap_timeout) {} "
-                               "after it came",
-                               wait);
+            return fmt::format(
+                "steps above it are held; each is dead-lettered (gap_timeout) {} "
+                "after it came",
+                wait);
         case config::OnGap::Skip:
-            return fmt::format("steps above it are held; after {} it is skipped, which their "
-                               "outcome says, and never sent if it comes later",
-                               wait);
+            return fmt::format(
+                "steps above it are held; after {} it is skipped, which their "
+                "outcome says, and never sent if it comes later",
+                wait);
         case config::OnGap::Wait:
             return "steps above it are held until it comes or they expire";
     }
@@ -49,8 +51,9 @@ std::string missing_step(const config::Ordering& ordering) {
 std::vector<Line> ordering_lines(const config::Ordering& ordering) {
     const std::string halt = duration_text(ordering.max_halt);
     return {
-        {"mechanism", "one thread owns each partition, and a recipient is in one partition; step "
-                      "n+1 stays in the ledger until step n has ended"},
+        {"mechanism",
+         "one thread owns each partition, and a recipient is in one partition; step "
+         "n+1 stays in the ledger until step n has ended"},
         {"between steps", ordering.min_spacing.count() == 0
                               ? "no pause beyond the acceptance of the step before"
                               : fmt::format("at least {} after the acceptance of the step before",
@@ -75,33 +78,33 @@ std::vector<Line> ordering_lines(const config::Ordering& ordering) {
 std::vector<Line> suppression_lines(const Config& config) {
     const auto& categories = config.suppression.transactional_categories;
     return {
-        {"checked", "when a message is accepted; before every attempt, retries included; in the "
-                    "last instant before bytes leave"},
+        {"checked",
+         "when a message is accepted; before every attempt, retries included; in the "
+         "last instant before bytes leave"},
         {"by", "recipient, and address"},
-        {"freshness",
-         fmt::format("within {}; if that cannot be proven, nothing is sent",
-                     duration_text(config.suppression.max_staleness))},
+        {"freshness", fmt::format("within {}; if that cannot be proven, nothing is sent",
+                                  duration_text(config.suppression.max_staleness))},
         {"unsubscribe without scope",
-         categories.empty() ? std::string("covers every category")
-                            : fmt::format("covers every category but {}",
-                                          fmt::join(categories, ", "))},
+         categories.empty()
+             ? std::string("covers every category")
+             : fmt::format("covers every category but {}", fmt::join(categories, ", "))},
     };
 }
 
 std::vector<Line> deduplication_lines(const Config& config, const config::Provider& provider) {
     std::vector<Line> lines{
         {"ledger", fmt::format("(recipient, message id) is remembered for {}", retention(config))},
-        {"stored key", "a function of recipient and message id, the same in every attempt; each "
-                       "attempt is committed with its request's hash before it leaves"},
+        {"stored key",
+         "a function of recipient and message id, the same in every attempt; each "
+         "attempt is committed with its request's hash before it leaves"},
     };
     if (takes_keys(provider)) {
-        lines.push_back({"key to the provider",
-                         fmt::format("header {}, remembered by the provider for {}",
-                                     provider.idempotency_header,
-                                     duration_text(provider.idempotency_lifetime))});
+        lines.push_back(
+            {"key to the provider", fmt::format("header {}, remembered by the provider for {}",
+                                                provider.idempotency_header,
+                                                duration_text(provider.idempotency_lifetime))});
     } else if (provider.kind == config::ProviderKind::Http) {
-        lines.push_back({"key to the provider",
-                         "none that it honours (idempotency = \"none\")"});
+        lines.push_back({"key to the provider", "none that it honours (idempotency = \"none\")"});
     } else {
         lines.push_back({"key to the provider",
                          "as the custom argument postlane_id, which identifies the message but "
@@ -115,9 +118,10 @@ std::string ambiguous_text(const config::Route& route, const config::Provider& p
         return "parked as ambiguous; never sent again";
     }
     if (takes_keys(provider)) {
-        return fmt::format("sent again with the same key and identical bytes within {} of the "
-                           "first attempt; after that, or if the bytes would differ, ambiguous",
-                           duration_text(key_use(provider)));
+        return fmt::format(
+            "sent again with the same key and identical bytes within {} of the "
+            "first attempt; after that, or if the bytes would differ, ambiguous",
+            duration_text(key_use(provider)));
     }
     return route.on_ambiguous == RouteOnAmbiguous::Resend
                ? "sent again, without a key: the recipient may get it twice"
@@ -211,8 +215,9 @@ GuaranteeSheet guarantee_sheet(const Config& config) {
     for (const config::Route& route : config.routes) {
         RouteSheet routed{.name = route.name, .fallback = {}, .providers = {}};
         if (route.providers.size() > 1) {
-            routed.fallback = "a later provider only after a definite rejection or while the "
-                              "circuit is open, never while in doubt";
+            routed.fallback =
+                "a later provider only after a definite rejection or while the "
+                "circuit is open, never while in doubt";
         }
         for (const std::string& name : route.providers) {
             if (const config::Provider* const provider = config.find_provider(name)) {

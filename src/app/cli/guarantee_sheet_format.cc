@@ -18,18 +18,24 @@ constexpr std::size_t kWidth = 100;
 
 std::string_view holds_text(Promise::Holds holds) {
     switch (holds) {
-        case Promise::Holds::Exactly: return "holds";
-        case Promise::Holds::WithLimit: return "holds with a limit";
-        case Promise::Holds::GivenUp: return "GIVEN UP";
+        case Promise::Holds::Exactly:
+            return "holds";
+        case Promise::Holds::WithLimit:
+            return "holds with a limit";
+        case Promise::Holds::GivenUp:
+            return "GIVEN UP";
     }
     return "";
 }
 
 std::string_view holds_word(Promise::Holds holds) {
     switch (holds) {
-        case Promise::Holds::Exactly: return "exactly";
-        case Promise::Holds::WithLimit: return "with_limit";
-        case Promise::Holds::GivenUp: return "given_up";
+        case Promise::Holds::Exactly:
+            return "exactly";
+        case Promise::Holds::WithLimit:
+            return "with_limit";
+        case Promise::Holds::GivenUp:
+            return "given_up";
     }
     return "";
 }
@@ -69,8 +75,9 @@ void append_provider(std::string& out, const ProviderSheet& provider) {
     append_lines(out, 4, provider.deduplication);
     append_lines(out, 4, {{"no clear answer", provider.on_ambiguous}});
     for (const Promise& promise : provider.promises) {
-        append_lines(out, 4, {{promise.name, fmt::format("{}: {}", holds_text(promise.holds),
-                                                         promise.how)}});
+        append_lines(
+            out, 4,
+            {{promise.name, fmt::format("{}: {}", holds_text(promise.holds), promise.how)}});
     }
 }
 
@@ -87,9 +94,8 @@ json::object lines_json(const std::vector<Line>& lines) {
 json::object provider_json(const ProviderSheet& provider) {
     json::array promises;
     for (const Promise& promise : provider.promises) {
-        promises.push_back(json::object{{"promise", promise.name},
-                                        {"holds", holds_word(promise.holds)},
-                                        {"how", promise.how}});
+        promises.push_back(json::object{
+            {"promise", promise.name}, {"holds", holds_word(promise.holds)}, {"how", promise.how}});
     }
     return {{"name", provider.name},
             {"kind", provider.kind},

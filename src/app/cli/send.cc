@@ -79,7 +79,7 @@ File open_input(const Options& options) {
         return spooled(stdin);
     }
     File file(std::fopen(options.file.c_str(), "rb"));
-    struct stat status {};
+    struct stat status{};
     if (!file || fstat(fileno(file.get()), &status) != 0 || S_ISREG(status.st_mode)) {
         return file;
     }

@@ -64,9 +64,9 @@ int check(const Options& options) {
     }
     const std::vector<Finding> findings = check_topology(loaded->config, *topology);
     if (options.as_json) {
-        print("{}\n", boost::json::serialize(boost::json::object{
-                          {"ok", exit_code_of(findings) == exit_code::kOk},
-                          {"findings", findings_json(findings)}}));
+        print("{}\n", boost::json::serialize(
+                          boost::json::object{{"ok", exit_code_of(findings) == exit_code::kOk},
+                                              {"findings", findings_json(findings)}}));
     } else {
         print_findings(findings);
         if (exit_code_of(findings) == exit_code::kOk) {
@@ -86,9 +86,9 @@ int create(const Options& options) {
         return exit_code::kConfig;
     }
     const Config& config = loaded->config;
-    const int replicas = options.replication_factor > 0 ? options.replication_factor
+    const int replicas = options.replication_factor > 0        ? options.replication_factor
                          : config.kafka.require_durable_topics ? 3
-                                                                : 1;
+                                                               : 1;
     const auto created = create_topics(config, options.partitions, replicas, kafka_messages());
     if (!created) {
         return give_up(created.error());

@@ -34,8 +34,8 @@ int validate(const Options& options) {
     const int code = refused ? exit_code::kConfig : exit_code::kOk;
     if (options.as_json) {
         const std::string report = config::format_json(diagnostics);
-        print("{}", loaded ? with_guarantees(report, to_json(guarantee_sheet(loaded->config)))
-                           : report);
+        print("{}",
+              loaded ? with_guarantees(report, to_json(guarantee_sheet(loaded->config))) : report);
         return code;
     }
     if (!diagnostics.empty()) {

@@ -214,7 +214,7 @@ TEST(CurlDispatcher, DeadPooledConnectionIsNotPostedToAgain) {
 TEST(CurlDispatcher, WithoutTheHookLibcurlPostsTwice) {
     Trap trap;
     const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> easy{curl_easy_init(),
-                                                                  &curl_easy_cleanup};
+                                                                   &curl_easy_cleanup};
     const std::string url = trap.server.url();
     curl_easy_setopt(easy.get(), CURLOPT_URL, url.c_str());
     curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDS, "{}");
@@ -235,7 +235,9 @@ struct Ending {
     Kind kind;
     int status;
 };
-void PrintTo(const Ending& ending, std::ostream* out) { *out << ending.name; }
+void PrintTo(const Ending& ending, std::ostream* out) {
+    *out << ending.name;
+}
 
 class EndingTest : public ::testing::TestWithParam<Ending> {};
 

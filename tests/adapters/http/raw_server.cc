@@ -93,9 +93,9 @@ std::optional<std::string> Connection::read_request() {
 
 void Connection::send(std::string_view bytes) {
     while (!bytes.empty()) {
-        const long sent =
-            tls_ != nullptr ? SSL_write(tls_, bytes.data(), static_cast<int>(bytes.size()))
-                            : ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        const long sent = tls_ != nullptr
+                              ? SSL_write(tls_, bytes.data(), static_cast<int>(bytes.size()))
+                              : ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
         if (sent <= 0) {
             return;
         }

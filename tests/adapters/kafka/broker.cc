@@ -21,8 +21,8 @@ namespace postlane::test {
 namespace {
 
 std::string run(const std::string& command) {
-    const std::string line = fmt::format("{} {} --dir {}", POSTLANE_KAFKA_NODE, command,
-                                         POSTLANE_KAFKA_DIRECTORY);
+    const std::string line =
+        fmt::format("{} {} --dir {}", POSTLANE_KAFKA_NODE, command, POSTLANE_KAFKA_DIRECTORY);
     FILE* const pipe = popen(line.c_str(), "r");
     std::string output;
     std::array<char, 256> buffer{};
@@ -141,9 +141,7 @@ kafka::LogSink quiet() {
     if (getenv("POSTLANE_TEST_LOG") == nullptr) {  // NOLINT(concurrency-mt-unsafe)
         return {};
     }
-    return [](int level, std::string_view text) {
-        fmt::print(stderr, "{} {}\n", level, text);
-    };
+    return [](int level, std::string_view text) { fmt::print(stderr, "{} {}\n", level, text); };
 }
 
 Writer::Writer(const Config& config, const std::string& transactional_id) {

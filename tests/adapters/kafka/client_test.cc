@@ -38,8 +38,7 @@ TEST(Client, TheConfigurationOverridesDefaultsButNotWhatPostlaneNeeds) {
     Config config = unreachable();
     config.kafka.librdkafka = {{"client.id", "mine"}, {"linger.ms", "7"}};
     const auto client =
-        Client::create(Kind::Producer, config,
-                       {{"linger.ms", "9", Property::Force::Fixed}}, {});
+        Client::create(Kind::Producer, config, {{"linger.ms", "9", Property::Force::Fixed}}, {});
     ASSERT_TRUE(client.has_value()) << client.error().detail;
     const auto value_of = [&](const char* name) {
         std::array<char, 64> value{};
@@ -55,16 +54,17 @@ TEST(Client, TheConfigurationOverridesDefaultsButNotWhatPostlaneNeeds) {
 TEST(Client, LogsReachTheSink) {
     std::mutex mutex;
     std::string text;
-    const auto client = Client::create(Kind::Producer, unreachable(), {},
-                                       [&](int, std::string_view line) {
-                                           const std::lock_guard lock(mutex);
-                                           text += line;
-                                       });
+    const auto client =
+        Client::create(Kind::Producer, unreachable(), {}, [&](int, std::string_view line) {
+            const std::lock_guard lock(mutex);
+            text += line;
+        });
     ASSERT_TRUE(client.has_value());
-    EXPECT_TRUE(test::eventually([] {}, [&] {
-        const std::lock_guard lock(mutex);
-        return text.find("127.0.0.1:1") != std::string::npos;
-    }));
+    EXPECT_TRUE(test::eventually([] {},
+                                 [&] {
+                                     const std::lock_guard lock(mutex);
+                                     return text.find("127.0.0.1:1") != std::string::npos;
+                                 }));
     EXPECT_TRUE((*client)->close(Millis(5000)));
 }
 

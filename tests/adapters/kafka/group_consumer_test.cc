@@ -75,8 +75,8 @@ TEST(GroupConsumer, OneMemberGetsAndKeepsEverything) {
     Member member(config);
     ASSERT_TRUE(eventually([&] { member.poll(); }, [&] { return member.owned == kAll; }));
     // Some seconds of membership: heartbeats go on, the assignment stays.
-    EXPECT_FALSE(eventually([&] { member.poll(); }, [&] { return member.owned != kAll; },
-                            Millis(3000)));
+    EXPECT_FALSE(
+        eventually([&] { member.poll(); }, [&] { return member.owned != kAll; }, Millis(3000)));
     EXPECT_EQ(member.assignments, 1);
     EXPECT_TRUE(closes(member));
     EXPECT_EQ(member.revoked, (std::vector<PartitionId>{0, 1, 2, 3}));
@@ -95,13 +95,11 @@ TEST(GroupConsumer, ASecondMemberWaitsUntilTheFirstHasDrained) {
     ASSERT_TRUE(eventually(poll_both, [&] { return first.draining; }));
     EXPECT_EQ(first.revoked, (std::vector<PartitionId>{0, 1, 2, 3}));
     // While it drains it keeps everything, and the second gets nothing.
-    EXPECT_FALSE(
-        eventually(poll_both, [&] { return !second.owned.empty(); }, Millis(4000)));
+    EXPECT_FALSE(eventually(poll_both, [&] { return !second.owned.empty(); }, Millis(4000)));
     EXPECT_EQ(first.owned, kAll);
     first.let_go();
-    ASSERT_TRUE(eventually(poll_both, [&] {
-        return first.owned.size() == 2 && second.owned.size() == 2;
-    }));
+    ASSERT_TRUE(
+        eventually(poll_both, [&] { return first.owned.size() == 2 && second.owned.size() == 2; }));
     Partitions together = first.owned;
     together.insert(second.owned.begin(), second.owned.end());
     EXPECT_EQ(together, kAll);
@@ -123,9 +121,8 @@ TEST(GroupConsumer, ADeadMembersPartitionsGoToTheOtherWhenItsSessionEnds) {
         first.poll();
         second.poll();
     };
-    ASSERT_TRUE(eventually(poll_both, [&] {
-        return first.owned.size() == 2 && second.owned.size() == 2;
-    }));
+    ASSERT_TRUE(
+        eventually(poll_both, [&] { return first.owned.size() == 2 && second.owned.size() == 2; }));
     first.die();
     EXPECT_TRUE(eventually([&] { second.poll(); }, [&] { return second.owned == kAll; }));
 }
@@ -140,14 +137,12 @@ TEST(GroupConsumer, AMemberThatStoppedPollingLearnsThatItLostItsPartitions) {
         sleeper.poll();
         other.poll();
     };
-    ASSERT_TRUE(eventually(poll_both, [&] {
-        return sleeper.owned.size() == 2 && other.owned.size() == 2;
-    }));
+    ASSERT_TRUE(eventually(poll_both,
+                           [&] { return sleeper.owned.size() == 2 && other.owned.size() == 2; }));
     ASSERT_TRUE(eventually([&] { other.poll(); }, [&] { return other.owned == kAll; }));
     ASSERT_TRUE(eventually(poll_both, [&] { return sleeper.was_lost; }));
-    EXPECT_TRUE(eventually(poll_both, [&] {
-        return sleeper.owned.size() == 2 && other.owned.size() == 2;
-    }));
+    EXPECT_TRUE(eventually(poll_both,
+                           [&] { return sleeper.owned.size() == 2 && other.owned.size() == 2; }));
 }
 
 TEST(GroupConsumer, TheSameInstanceIdTwiceIsFatalForTheFirst) {

@@ -39,9 +39,8 @@ TEST(Producer, PartitionsLikeJavaDoes) {
     const Config config = test::config_with_topics(16);
     const auto producer = Producer::create(config, quiet()).value();
     for (std::uint64_t i = 0; i < 50; ++i) {
-        ASSERT_TRUE(
-            producer->send(record(config.topics.sends, i, "user-" + std::to_string(i), "v"))
-                .has_value());
+        ASSERT_TRUE(producer->send(record(config.topics.sends, i, "user-" + std::to_string(i), "v"))
+                        .has_value());
     }
     ASSERT_TRUE(producer->flush(Millis(10'000)).has_value());
     const auto all = deliveries(*producer, 50);
@@ -50,9 +49,8 @@ TEST(Producer, PartitionsLikeJavaDoes) {
         const std::string key = "user-" + std::to_string(tag);
         EXPECT_FALSE(delivery.error.has_value());
         EXPECT_GE(delivery.offset, 0);
-        EXPECT_EQ(delivery.partition,
-                  rd_kafka_msg_partitioner_murmur2(nullptr, key.data(), key.size(), 16, nullptr,
-                                                   nullptr))
+        EXPECT_EQ(delivery.partition, rd_kafka_msg_partitioner_murmur2(
+                                          nullptr, key.data(), key.size(), 16, nullptr, nullptr))
             << key;
     }
 }
@@ -72,8 +70,8 @@ TEST(Producer, OneBadRecordDoesNotSpoilTheOthers) {
     const Config config = test::config_with_topics();
     const auto producer = Producer::create(config, quiet()).value();
     ASSERT_TRUE(producer->send(record(config.topics.sends, 1, "a", "v")).has_value());
-    const auto huge = producer->send(record(config.topics.sends, 2, "b",
-                                            std::string(3'000'000, 'x')));
+    const auto huge =
+        producer->send(record(config.topics.sends, 2, "b", std::string(3'000'000, 'x')));
     ASSERT_FALSE(huge.has_value());
     EXPECT_EQ(huge.error().code, ErrorCode::Rejected) << huge.error().detail;
     NewRecord elsewhere = record(config.topics.sends, 3, "c", "v");

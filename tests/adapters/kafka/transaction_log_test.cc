@@ -53,9 +53,9 @@ std::vector<std::string> replayed(LedgerLog& log) {
 TEST(KafkaLedgerLog, CommitTellsOffsetsAndAppendTime) {
     const Config config = config_with_topics();
     const auto log = fenced_log(config);
-    const auto first = log->commit({{to(Destination::Ledger, "a", "1"),
-                                     to(Destination::Outcomes, "a", "sent"),
-                                     to(Destination::Ledger, "b", "2")}});
+    const auto first =
+        log->commit({{to(Destination::Ledger, "a", "1"), to(Destination::Outcomes, "a", "sent"),
+                      to(Destination::Ledger, "b", "2")}});
     ASSERT_TRUE(first.has_value()) << first.error().detail;
     EXPECT_EQ(first->ledger_offsets, (std::vector<Offset>{0, 1}));
     EXPECT_EQ(first->ledger_next, 2);
@@ -186,17 +186,18 @@ TEST(KafkaLedgerLog, ReplayBeginsAtTheOffsetGivenAndStopsWhenRefused) {
     EXPECT_EQ(range.end, 101);  // the marker
     std::vector<Offset> offsets;
     bool tombstone_seen = false;
-    ASSERT_TRUE(log->replay(90, range.end, [&](const LedgerLog::Record& record) {
-                       offsets.push_back(record.offset);
-                       tombstone_seen = tombstone_seen || !record.value.has_value();
-                       return true;
-                   }).has_value());
+    ASSERT_TRUE(log->replay(90, range.end,
+                            [&](const LedgerLog::Record& record) {
+                                offsets.push_back(record.offset);
+                                tombstone_seen = tombstone_seen || !record.value.has_value();
+                                return true;
+                            })
+                    .has_value());
     ASSERT_EQ(offsets.size(), 10U);
     EXPECT_EQ(offsets.front(), 90);
     EXPECT_TRUE(tombstone_seen);
 
-    const auto refused =
-        log->replay(0, range.end, [](const LedgerLog::Record&) { return false; });
+    const auto refused = log->replay(0, range.end, [](const LedgerLog::Record&) { return false; });
     ASSERT_FALSE(refused.has_value());
     EXPECT_EQ(refused.error().code, ErrorCode::Corrupt);
 }
@@ -246,8 +247,8 @@ TEST(KafkaLedgerLog, TheGroupsOffsetIsSeen) {
     ASSERT_TRUE(before.has_value()) << before.error().detail;
     EXPECT_FALSE(*before);
     {
-        auto member = kafka::Client::create(
-            kafka::Kind::Consumer, config, {{"group.id", config.kafka.group_id}}, quiet());
+        auto member = kafka::Client::create(kafka::Kind::Consumer, config,
+                                            {{"group.id", config.kafka.group_id}}, quiet());
         const auto list = std::unique_ptr<rd_kafka_topic_partition_list_t,
                                           void (*)(rd_kafka_topic_partition_list_t*)>(
             rd_kafka_topic_partition_list_new(1), rd_kafka_topic_partition_list_destroy);

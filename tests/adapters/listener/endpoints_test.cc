@@ -161,7 +161,9 @@ struct ReadyRow {
     void (*change)(FakeStatus&);
     bool ready;
 };
-void PrintTo(const ReadyRow& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const ReadyRow& row, std::ostream* out) {
+    *out << row.name;
+}
 
 class Ready : public EndpointsTest, public testing::WithParamInterface<ReadyRow> {};
 
@@ -219,8 +221,13 @@ TEST_F(EndpointsTest, MetricsAreServedAsTheExpositionFormat) {
 
 TEST_F(EndpointsTest, OrderingTellsTheEnforcedShare) {
     EXPECT_EQ(double(json(get({"metrics", "ordering"}))["enforced_share"]), 1.0);
-    status_.counts = {.out_of_order = 1, .gaps = 2, .duplicates = 3, .held = 4, .recipients = 5,
-                      .sequences = 8, .sequences_enforced = 6};
+    status_.counts = {.out_of_order = 1,
+                      .gaps = 2,
+                      .duplicates = 3,
+                      .held = 4,
+                      .recipients = 5,
+                      .sequences = 8,
+                      .sequences_enforced = 6};
     const auto body = json(get({"metrics", "ordering"}));
     EXPECT_EQ(std::uint64_t(body["out_of_order"]), 1U);
     EXPECT_EQ(std::uint64_t(body["gaps"]), 2U);
@@ -267,12 +274,12 @@ TEST_F(EndpointsTest, UnknownNamesTheHorizon) {
 
 TEST_F(EndpointsTest, ASuppressedMessageNamesTheEntry) {
     add_message("m-1", MessageState::SuppressedAtSend, Reason::Suppressed, at(0));
-    admin_.recipient_facts.suppressions = SuppressionRow{
-        .entries = {{.scope = {Scope::Kind::Category, "marketing"},
-                     .reason = SuppressionReason::Unsubscribe,
-                     .occurred_at = at(-60),
-                     .expires_at = {}}},
-        .clearings = {}};
+    admin_.recipient_facts.suppressions =
+        SuppressionRow{.entries = {{.scope = {Scope::Kind::Category, "marketing"},
+                                    .reason = SuppressionReason::Unsubscribe,
+                                    .occurred_at = at(-60),
+                                    .expires_at = {}}},
+                       .clearings = {}};
     const auto body = json(timeline());
     EXPECT_EQ(text(body["sentence"]),
               "suppressed: category:marketing (unsubscribe) since 2025-12-01T08:59:00.000Z");
@@ -319,7 +326,9 @@ struct RefusalRow {
     std::string code;
     std::string retry_after;
 };
-void PrintTo(const RefusalRow& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const RefusalRow& row, std::ostream* out) {
+    *out << row.name;
+}
 
 class Refusals : public EndpointsTest, public testing::WithParamInterface<RefusalRow> {};
 
@@ -350,8 +359,8 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return row.param.name; });
 
 TEST_F(EndpointsTest, SuppressionCheckAsksAboutRecipientAndAddress) {
-    const HttpReply clear = post("suppressions:check",
-                                 R"({"recipient_id":"user-1","email":"Ann@EXAMPLE.com"})");
+    const HttpReply clear =
+        post("suppressions:check", R"({"recipient_id":"user-1","email":"Ann@EXAMPLE.com"})");
     EXPECT_EQ(bool(json(clear)["suppressed"]), false);
     EXPECT_EQ(bool(json(clear)["proven_fresh"]), false);
     EXPECT_EQ(admin_.question.recipient, RecipientId("user-1"));
@@ -412,8 +421,10 @@ TEST_F(EndpointsTest, LedgerVerdictIsOneWordForAll) {
 }
 
 TEST_F(EndpointsTest, StatusAndPartitionsAreTold) {
-    status_.assigned = {{.partition = 4, .state = PartitionState::Restoring,
-                         .restore_remaining_records = 12, .suppression_staleness = 40ms}};
+    status_.assigned = {{.partition = 4,
+                         .state = PartitionState::Restoring,
+                         .restore_remaining_records = 12,
+                         .suppression_staleness = 40ms}};
     const auto body = json(admin_get({"api", "v1", "status"}));
     EXPECT_EQ(text(body["version"]), "1.2.3");
     EXPECT_EQ(bool(body["providers"].at(0)["circuit_open"]), true);

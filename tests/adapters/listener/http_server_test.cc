@@ -69,9 +69,8 @@ Router echo_router() {
                                       call.query_value("message").value_or("-")));
     });
     router.add("POST", "/things:check", [](const HttpCall& call) { return json_reply(call.body); });
-    router.add("GET", "/throws", [](const HttpCall&) -> HttpReply {
-        throw std::runtime_error("secret detail");
-    });
+    router.add("GET", "/throws",
+               [](const HttpCall&) -> HttpReply { throw std::runtime_error("secret detail"); });
     return router;
 }
 
@@ -86,9 +85,10 @@ protected:
     static std::string ask(const HttpServer& server, const std::string& request_line,
                            const std::string& headers = "", const std::string& body = "") {
         const Connection connection(server.port());
-        connection.say(fmt::format("{} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
-                                   "Content-Length: {}\r\n{}\r\n{}",
-                                   request_line, body.size(), headers, body));
+        connection.say(
+            fmt::format("{} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+                        "Content-Length: {}\r\n{}\r\n{}",
+                        request_line, body.size(), headers, body));
         return connection.hear();
     }
 };
@@ -130,7 +130,9 @@ struct ProblemRow {
     int status;
     std::string code;
 };
-void PrintTo(const ProblemRow& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const ProblemRow& row, std::ostream* out) {
+    *out << row.name;
+}
 
 class Problems : public testing::TestWithParam<ProblemRow> {};
 
@@ -165,10 +167,10 @@ INSTANTIATE_TEST_SUITE_P(
         ProblemRow{"HandlerThrows", "GET /throws" + kClose + "\r\n", 500, "internal"},
         ProblemRow{"LongHeader", "GET /items/1/parts HTTP/1.1\r\nX: " + std::string(2000, 'a'), 431,
                    "headers_too_large"},
-        ProblemRow{"LongBody",
-                   "POST /things:check HTTP/1.1\r\nContent-Length: 1001\r\n\r\n" +
-                       std::string(1001, 'a'),
-                   413, "body_too_large"}),
+        ProblemRow{
+            "LongBody",
+            "POST /things:check HTTP/1.1\r\nContent-Length: 1001\r\n\r\n" + std::string(1001, 'a'),
+            413, "body_too_large"}),
     [](const auto& row) { return row.param.name; });
 
 TEST_F(HttpServerTest, AsksForTheToken) {
@@ -228,9 +230,10 @@ TEST_F(HttpServerTest, ConnectionsAreBounded) {
 TEST_F(HttpServerTest, HandlersThatThrowAreReported) {
     std::string told;
     {
-        const auto server = start({.listen = {},
-                                   .token = Secret(),
-                                   .on_failure = [&told](std::string what) { told = what; }});
+        const auto server =
+            start({.listen = {}, .token = Secret(), .on_failure = [&told](std::string what) {
+                       told = what;
+                   }});
         static_cast<void>(ask(*server, "GET /throws"));
     }
     EXPECT_EQ(told, "secret detail");
