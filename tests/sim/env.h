@@ -127,6 +127,7 @@ struct Env {
     Trace trace;
     Probes probes;
     std::function<void(const std::shared_ptr<Process>&)> kill;
+    int commits_in_flight = 0;  // their stores are behind their ledgers
 
     [[nodiscard]] Time now() const { return scheduler.now(); }
     [[nodiscard]] bool dice(double probability) { return probability > 0 && random.chance(probability); }

@@ -9,6 +9,18 @@ namespace {
 
 constexpr Time kTransactionTimeout = 15 * kSecond;
 constexpr Time kCommitTimeout = 20 * kSecond;
+// Also when a kill unwinds the stack.
+class InFlight {
+public:
+    explicit InFlight(int& count) : count_(count) { count_ += 1; }
+    ~InFlight() { count_ -= 1; }
+    InFlight(const InFlight&) = delete;
+    InFlight& operator=(const InFlight&) = delete;
+
+private:
+    int& count_;
+};
+
 // A log that deletes keeps this much under the mutant LedgerDeletes.
 constexpr Time kDeletedAfter = 5 * kSecond;
 
@@ -131,6 +143,7 @@ Result<CommitReceipt> SimLedgerLog::commit(const Transaction& transaction) {
     if (finished_) {
         return fail(ErrorCode::Unavailable, "this producer is finished");
     }
+    const InFlight in_flight(env_.commits_in_flight);
     env_.scheduler.sleep(env_.latency());
     env_.crash_point(process_, "before the transaction");
     if (fenced()) {

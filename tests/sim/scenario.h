@@ -14,7 +14,7 @@ struct Mail {
     std::string recipient = "r1";
     std::string message_id = "m1";
     std::string route = "keyed";
-    std::optional<SequenceRef> sequence;
+    std::optional<SequenceRef> sequence = std::nullopt;
     std::string category = "marketing";
 };
 
@@ -79,6 +79,11 @@ inline std::size_t requests_of(World& world, std::size_t spec) {
 
 inline bool running(World& world) {
     return world.run_until(60 * kSecond, [&] {
+        for (int number = 0; number < world.options().instances; ++number) {
+            if (world.instance(number) == nullptr) {
+                return false;
+            }
+        }
         for (PartitionId partition = 0; partition < world.options().partitions; ++partition) {
             Instance* owner = world.owner(partition);
             if (owner == nullptr || owner->partition(partition) == nullptr || !owner->all_running()) {

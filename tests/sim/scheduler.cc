@@ -202,7 +202,7 @@ bool Scheduler::step(Time until) {
     }
     Event event = std::move(const_cast<Event&>(events_.top()));
     events_.pop();
-    now_ = event.when;
+    now_ = std::max(now_, event.when);  // after a skip, what was due meanwhile is late
     if (event.process == nullptr) {
         event.run();
         return true;

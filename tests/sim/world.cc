@@ -283,6 +283,9 @@ std::string World::still_busy() const {
     if (env_.broker.any_transaction_open()) {
         return "a transaction is open";
     }
+    if (env_.commits_in_flight > 0) {
+        return "a commit is in flight";
+    }
     std::size_t inputs = 0;
     std::size_t answers = 0;
     for (PartitionId partition = 0; partition < options_.partitions; ++partition) {

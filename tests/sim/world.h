@@ -67,6 +67,8 @@ public:
     [[nodiscard]] Traffic& traffic() { return traffic_; }
     [[nodiscard]] const Options& options() const { return options_; }
     [[nodiscard]] const Config& config() const { return options_.config; }
+    // Only while nobody runs: processes read it whenever they like.
+    [[nodiscard]] Config& new_config() { return options_.config; }
     [[nodiscard]] Group& group() { return group_; }
     [[nodiscard]] Machine& machine(int number) { return *slots_.at(static_cast<std::size_t>(number)).machine; }
     // Null while it is down.
@@ -105,7 +107,7 @@ private:
     void tamper_with_disks(Slot& slot);
     [[nodiscard]] bool faults_per_tick(double per_second);
 
-    const Options options_;
+    Options options_;
     Env env_;
     Esp esp_;
     Traffic traffic_;
