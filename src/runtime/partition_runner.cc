@@ -185,7 +185,7 @@ void PartitionRunner::perform_put(const RecipientId& recipient, const PutMessage
 void PartitionRunner::perform_outcome(const OutcomeRecord& outcome) {
     out_.push_back(encode_outcome(config_, partition_, outcome, key_at_hand_));
     out_bytes_ += out_.back().value->size();
-    counted_outcomes_.emplace_back(outcome.outcome, outcome.reason);
+    counted_outcomes_.push_back({outcome.outcome, outcome.reason, outcome.provider});
 }
 
 void PartitionRunner::perform_count(const Count& count) {
@@ -450,8 +450,11 @@ Result<void> PartitionRunner::committed(const CommitReceipt& receipt, const Now&
     if (auto applied = view_.applied(receipt, now.broker); !applied) {
         return applied;
     }
-    for (const auto& [outcome, reason] : std::exchange(counted_outcomes_, {})) {
+    for (const auto& [outcome, reason, provider] : std::exchange(counted_outcomes_, {})) {
         metrics_.outcome(outcome, reason);
+        if (outcome == Outcome::Ambiguous) {
+            metrics_.ambiguous(provider);
+        }
     }
     for (const AttemptId& attempt : std::exchange(settled_, {})) {
         registry_.settled(attempt);

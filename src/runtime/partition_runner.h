@@ -252,7 +252,12 @@ private:
     std::deque<FollowUp> follow_ups_;
     std::vector<AttemptId> settled_;
     bool offsets_changed_ = false;
-    std::vector<std::pair<Outcome, Reason>> counted_outcomes_;
+    struct CountedOutcome {
+        Outcome outcome;
+        Reason reason;
+        std::string provider;
+    };
+    std::vector<CountedOutcome> counted_outcomes_;
     std::shared_ptr<const SendEvent> event_at_hand_;  // of the input being decided
     std::optional<std::string> key_at_hand_;          // and its raw key
 

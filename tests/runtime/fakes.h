@@ -93,7 +93,7 @@ public:
     void attempt(std::string_view, AnswerClass result) override { attempts[result] += 1; }
     void send_duration(std::string_view, double) override {}
     void dispatch_latency(double) override {}
-    void ambiguous(std::string_view) override {}
+    void ambiguous(std::string_view provider) override { in_doubt[std::string(provider)] += 1; }
     void out_of_order() override { late_steps += 1; }
     void gap() override { gaps += 1; }
     void duplicate() override { duplicates += 1; }
@@ -113,6 +113,7 @@ public:
     std::map<InputTopic, std::uint64_t> taken;
     std::map<std::pair<Outcome, Reason>, std::uint64_t> outcomes;
     std::map<AnswerClass, std::uint64_t> attempts;
+    std::map<std::string, std::uint64_t> in_doubt;  // ended ambiguous, by provider
     std::uint64_t late_steps = 0;
     std::uint64_t gaps = 0;
     std::uint64_t duplicates = 0;

@@ -61,6 +61,7 @@ TEST(PartitionRunnerTest, AHaltEndsOnTimeAlsoAfterARestart) {
     bench.finish(request, std::move(result));
     bench.settle();
     ASSERT_EQ(bench.state("ann", "m1"), Ambiguous);
+    EXPECT_EQ(bench.metrics.in_doubt.size(), 1U);
     bench.start();
     bench.advance(hours{24 * 7});
     bench.settle();
