@@ -28,6 +28,9 @@ Partition::Partition(Surroundings& surroundings, PartitionId id, PartitionPorts 
         bell_->ring();
     });
     around_.metrics.partition_state(id_, PartitionState::Fencing);
+    // Known series exist from the start; their first values come with the first round.
+    around_.metrics.lag(InputTopic::Sends, id_, 0);
+    around_.metrics.lag(InputTopic::Suppressions, id_, 0);
 }
 
 Partition::~Partition() {

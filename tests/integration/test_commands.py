@@ -182,7 +182,7 @@ def test_unreachable_kafka_is_said(make_stack):
     path, document = stack.config()
     document["kafka"]["bootstrap_servers"] = ["127.0.0.1:9"]
     path = write(stack, "nowhere.toml", to_toml(document))
-    done = stack.run("validate", path)
+    done = stack.run("topics", "check", "-c", path)
     assert done.returncode == 69, done
     assert "127.0.0.1:9" in done.stdout + done.stderr
 
