@@ -4,6 +4,7 @@
 
 #include "codec/encode.h"
 #include "codec/render.h"
+#include "runtime/decision_view.h"
 
 namespace postlane {
 namespace {
@@ -134,7 +135,13 @@ void PartitionRunner::run(const RecipientId& recipient, const Input& input, cons
 
 void PartitionRunner::decide_one(const RecipientId& recipient, const Input& input, const Now& now) {
     view_.focus(recipient, now.broker);
-    perform(recipient, step(view_, input, Context{config_, recipient, now.broker}), now);
+    Effects effects;
+    try {
+        effects = step(DecisionView(view_), input, Context{config_, recipient, now.broker});
+    } catch (const StoreUnreadable&) {
+        return;  // failure() is set: the batch goes nowhere
+    }
+    perform(recipient, std::move(effects), now);
 }
 
 void PartitionRunner::perform(const RecipientId& recipient, Effects effects, const Now& now) {

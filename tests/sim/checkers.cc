@@ -342,7 +342,7 @@ void Checkers::check_stores() {
                                                         rows.lower_bound(ledger::ledger_keys_end()));
         if (stored != rebuilt) {
             const auto [here, there] = std::mismatch(stored.begin(), stored.end(), rebuilt.begin(), rebuilt.end());
-            violated(fmt::format("the store of partition {} ({} rows) is not what its ledger says ({} rows), from {} / {}",
+            violated(fmt::format("the store of partition {} ({} rows) is not what its ledger says ({}), from {} / {}",
                                  partition, stored.size(), rebuilt.size(),
                                  here == stored.end() ? "its end" : printable(here->first),
                                  there == rebuilt.end() ? "its end" : printable(there->first)));

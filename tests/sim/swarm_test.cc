@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 
 #include "sim/checkers.h"
@@ -17,6 +19,13 @@ namespace {
 std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
     const char* text = std::getenv(variable);
     return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+// A rule of the core that is violated ends the process; then this is how to meet it again.
+volatile std::uint64_t seed_at_work = 0;
+void name_the_seed(int /*signal*/) {
+    std::fprintf(stderr, "aborted at SIM_SEED=%llu\n", static_cast<unsigned long long>(seed_at_work));
+    std::signal(SIGABRT, SIG_DFL);
 }
 
 // What a swarm must have met.
@@ -73,9 +82,11 @@ TEST(Swarm, PromisesHoldWhateverHappens) {
     }
     const std::uint64_t first = number_from("SIM_FIRST", 1);
     const std::uint64_t last = first + number_from("SIM_SEEDS", 2'000);
+    std::signal(SIGABRT, name_the_seed);
     const bool wide = last - first >= 1'000;
     Probes probes;
     for (std::uint64_t seed = first; seed < last; ++seed) {
+        seed_at_work = seed;
         const Options options = swarm_options(seed);
         const Verdict verdict = judge(options);
         EXPECT_EQ(verdict.trouble, "") << "SIM_SEED=" << seed;
