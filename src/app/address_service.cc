@@ -84,7 +84,7 @@ Result<void> AddressService::turn(Millis wait_max) {
     return {};
 }
 
-Result<void> AddressService::apply(std::vector<PartitionRecord> records) {
+Result<void> AddressService::apply(const std::vector<PartitionRecord>& records) {
     std::vector<AddressSuppression> events;
     std::map<PartitionId, Offset> next;
     for (const PartitionRecord& read : records) {

@@ -33,7 +33,7 @@ public:
     [[nodiscard]] bool loaded() const noexcept { return loaded_.load(); }  // any thread
 
 private:
-    [[nodiscard]] Result<void> apply(std::vector<PartitionRecord> records);
+    [[nodiscard]] Result<void> apply(const std::vector<PartitionRecord>& records);
     [[nodiscard]] Result<void> read_again();
     void settle();
 

@@ -55,7 +55,7 @@ bool Report::inside_multiline_string(std::uint32_t line) const {
 
 std::string Report::table_at(std::uint32_t line) const {
     for (std::uint32_t i = line; i > 0; --i) {
-        std::string_view text = trimmed(raw_line(i));
+        const std::string_view text = trimmed(raw_line(i));
         if (!text.starts_with('[') || text.find('=') != std::string_view::npos) {
             continue;
         }

@@ -184,7 +184,7 @@ std::unique_ptr<toml::node> override_node(const Override& given, const Setting& 
                 return std::make_unique<Node>(std::move(node));
             });
         }
-    } catch (const toml::parse_error&) {
+    } catch (const toml::parse_error&) {  // NOLINT(bugprone-empty-catch)
         // Reported below; the parser's words are about a file that does not exist.
     }
     report.error(Code::WrongType, given.place, key,

@@ -55,7 +55,7 @@ public:
         if (!shows(node)) {
             report_.hide(place(node));
         }
-        std::optional<Value> value = convert(node);
+        const std::optional<Value> value = convert(node);
         return failed_ ? std::nullopt : value;
     }
 
@@ -289,7 +289,7 @@ private:
 };
 
 std::string toml_number(double number) {
-    std::string text = fmt::format("{}", number);
+    const std::string text = fmt::format("{}", number);
     return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
 }
 

@@ -111,8 +111,8 @@ struct Engine::Case {
     Fault fault = Fault::None;  // what luck has in store; counts only once it strikes
     std::string key = {};       // idempotency key with its scope; empty: none
 
-    void answer(Answer answer_) { verdict.answer = std::move(answer_); }
-    void strike(Fault fault_) { record.fault = fault_; }
+    void answer(Answer given) { verdict.answer = std::move(given); }
+    void strike(Fault struck) { record.fault = struck; }
 };
 
 Engine::Engine(const Options& options)

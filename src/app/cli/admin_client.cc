@@ -142,7 +142,7 @@ Result<AdminReply> AdminClient::ask(const std::string& path, const std::string* 
     }
     AdminReply reply;
     const std::string url = endpoint_ + path;
-    std::unique_ptr<curl_slist, CurlFree> headers(
+    const std::unique_ptr<curl_slist, CurlFree> headers(
         curl_slist_append(nullptr, "Content-Type: application/json"));
     if (!token_.empty()) {
         // curl_slist_append copies; the list keeps its first element.
