@@ -57,7 +57,7 @@ tl::unexpected<Error> SimLedgerLog::finish(ErrorCode code, const char* why) {
 Result<void> SimLedgerLog::fence() {
     if (env_.mutant == Mutant::RestoreBeforeFence) {
         end_before_fence_ = env_.broker.end_offset(Topic::Ledger, partition_);
-        env_.scheduler.sleep(300 * kMillisecond);
+        env_.scheduler.sleep(2 * kSecond);
     }
     if (auto asked = question("fence"); !asked) {
         return asked;

@@ -72,6 +72,13 @@ constexpr std::array kSometimes{
     "ambiguous/expired_while_in_doubt",
 };
 
+// Once each of these showed a fault, in postlane or in the simulator.
+TEST(Swarm, SeedsThatOnceFailed) {
+    for (const std::uint64_t seed : {2U, 52U, 122U, 352U, 934U, 1186U, 1187U, 1785U, 4126U}) {
+        EXPECT_EQ(judge(swarm_options(seed)).trouble, "") << "SIM_SEED=" << seed;
+    }
+}
+
 TEST(Swarm, PromisesHoldWhateverHappens) {
     if (std::getenv("SIM_SEED") != nullptr) {
         Options options = swarm_options(number_from("SIM_SEED", 1));
