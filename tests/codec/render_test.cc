@@ -138,8 +138,8 @@ TEST_P(GoldenRequest, IsTheSameByteForByte) {
     const Golden& golden = GetParam();
     const auto request = render(golden.event(), golden.provider(), route(), kKey);
     ASSERT_TRUE(request.has_value()) << request.error().detail;
-    const auto path = std::filesystem::path{__FILE__}.parent_path().parent_path() / "golden" /
-                      "requests" / (golden.name + ".json");
+    const auto path = std::filesystem::path{POSTLANE_SOURCE_DIR} / "tests" / "golden" / "requests" /
+                      (golden.name + ".json");
     if (std::getenv("POSTLANE_UPDATE_GOLDEN") != nullptr) {
         std::ofstream{path, std::ios::binary} << as_file(*request);
     }

@@ -13,10 +13,13 @@ constexpr std::size_t kPollMax = 100;
 
 SimAddresses::SimAddresses(Env& env, const Config& config, const std::shared_ptr<Process>& process,
                            std::function<void()> fresher)
-    : env_(env), decoder_(config, env.broker.partitions(Topic::Sends)), fresher_(std::move(fresher)) {
-    for (PartitionId partition = 0; partition < env.broker.partitions(Topic::AddressSuppressions); ++partition) {
+    : env_(env), decoder_(config, env.broker.partitions(Topic::Sends)),
+      fresher_(std::move(fresher)) {
+    for (PartitionId partition = 0; partition < env.broker.partitions(Topic::AddressSuppressions);
+         ++partition) {
         Source source;
-        source.stream = std::make_unique<SimInputStream>(env, process, Topic::AddressSuppressions, partition);
+        source.stream =
+            std::make_unique<SimInputStream>(env, process, Topic::AddressSuppressions, partition);
         while (!source.stream->start(0)) {
         }
         sources_.push_back(std::move(source));
@@ -52,7 +55,8 @@ void SimAddresses::turn() {
             const Decoder::Suppression decoded = decoder_.address_suppression(record);
             if (decoded.address && decoded.event) {
                 fold(rows_[decoded.address->value()], *decoded.event);
-                changes_[std::hash<std::string>{}(decoded.address->value()) % kStripes].fetch_add(1);
+                changes_[std::hash<std::string>{}(decoded.address->value()) % kStripes].fetch_add(
+                    1);
             }
             source.proofs.applied_through(record.offset + 1);
         }

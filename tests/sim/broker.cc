@@ -43,14 +43,18 @@ Topic topic_of(Destination destination) {
 }
 
 Broker::Broker(Scheduler& scheduler, std::int32_t partitions, std::int32_t address_partitions)
-    : scheduler_(scheduler), topics_(static_cast<std::size_t>(Topic::DeadLetters) + 1), transactions_(1) {
+    : scheduler_(scheduler), topics_(static_cast<std::size_t>(Topic::DeadLetters) + 1),
+      transactions_(1) {
     for (auto& topic : topics_) {
         topic.resize(static_cast<std::size_t>(partitions));
     }
-    topics_[static_cast<std::size_t>(Topic::AddressSuppressions)].resize(static_cast<std::size_t>(address_partitions));
+    topics_[static_cast<std::size_t>(Topic::AddressSuppressions)].resize(
+        static_cast<std::size_t>(address_partitions));
 }
 
-Instant Broker::time_at(Time when) const { return Instant{kBrokerStart + Millis{when / kMillisecond}}; }
+Instant Broker::time_at(Time when) const {
+    return Instant{kBrokerStart + Millis{when / kMillisecond}};
+}
 
 std::int32_t Broker::partitions(Topic topic) const {
     return static_cast<std::int32_t>(topics_[static_cast<std::size_t>(topic)].size());
@@ -134,22 +138,29 @@ void Broker::end(TransactionId transaction, bool commit) {
     }
 }
 
-TransactionState Broker::state_of(TransactionId transaction) const { return transactions_.at(transaction).state; }
+TransactionState Broker::state_of(TransactionId transaction) const {
+    return transactions_.at(transaction).state;
+}
 
 std::optional<Time> Broker::visible_since(const LogRecord& record) const {
     if (!is_data(record)) {
         return std::nullopt;
     }
-    return record.transaction == 0 ? record.appended_at : transactions_[record.transaction].ended_at;
+    return record.transaction == 0 ? record.appended_at
+                                   : transactions_[record.transaction].ended_at;
 }
 
 const std::vector<LogRecord>& Broker::log(Topic topic, PartitionId partition) const {
     return at(topic, partition).records;
 }
 
-Offset Broker::start_offset(Topic topic, PartitionId partition) const { return at(topic, partition).start; }
+Offset Broker::start_offset(Topic topic, PartitionId partition) const {
+    return at(topic, partition).start;
+}
 
-Offset Broker::end_offset(Topic topic, PartitionId partition) const { return at(topic, partition).end; }
+Offset Broker::end_offset(Topic topic, PartitionId partition) const {
+    return at(topic, partition).end;
+}
 
 Offset Broker::last_stable_offset(Topic topic, PartitionId partition) const {
     const Partition& log = at(topic, partition);
@@ -162,14 +173,16 @@ Offset Broker::last_stable_offset(Topic topic, PartitionId partition) const {
 
 std::size_t Broker::position_of(Topic topic, PartitionId partition, Offset offset) const {
     const auto& records = log(topic, partition);
-    const auto found = std::lower_bound(records.begin(), records.end(), offset,
-                                        [](const LogRecord& record, Offset wanted) { return record.offset < wanted; });
+    const auto found = std::lower_bound(
+        records.begin(), records.end(), offset,
+        [](const LogRecord& record, Offset wanted) { return record.offset < wanted; });
     return static_cast<std::size_t>(found - records.begin());
 }
 
 bool Broker::is_data(const LogRecord& record) const {
     return record.kind == LogRecord::Kind::Data &&
-           (record.transaction == 0 || transactions_[record.transaction].state == TransactionState::Committed);
+           (record.transaction == 0 ||
+            transactions_[record.transaction].state == TransactionState::Committed);
 }
 
 bool Broker::any_transaction_open() const {

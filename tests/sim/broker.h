@@ -16,7 +16,14 @@
 
 namespace postlane::sim {
 
-enum class Topic : std::uint8_t { Sends, Suppressions, AddressSuppressions, Ledger, Outcomes, DeadLetters };
+enum class Topic : std::uint8_t {
+    Sends,
+    Suppressions,
+    AddressSuppressions,
+    Ledger,
+    Outcomes,
+    DeadLetters
+};
 [[nodiscard]] std::string_view to_string(Topic topic);
 [[nodiscard]] Topic topic_of(Destination destination);
 

@@ -21,10 +21,13 @@ std::optional<std::size_t> spec_of(const std::vector<Header>& headers) {
 
 // Broker time is known to the millisecond, and an instance's idea of it lags by the fastest commit it has seen. What it
 // timed while it knew only slow ones seems over that much too soon.
-Time clock_tolerance(const World& world) { return 3 * kMillisecond + 40 * world.options().faults.latency_us; }
+Time clock_tolerance(const World& world) {
+    return 3 * kMillisecond + 40 * world.options().faults.latency_us;
+}
 
 std::string printable(std::string bytes) {
-    std::replace_if(bytes.begin(), bytes.end(), [](char byte) { return byte < ' ' || byte > '~'; }, '.');
+    std::replace_if(
+        bytes.begin(), bytes.end(), [](char byte) { return byte < ' ' || byte > '~'; }, '.');
     return bytes;
 }
 
@@ -81,7 +84,8 @@ void Checkers::read_outcomes() {
             const auto& inputs = broker.log(Topic::Sends, partition);
             const std::size_t at = broker.position_of(Topic::Sends, partition, input);
             if (at >= inputs.size() || inputs[at].offset != input) {
-                violated(fmt::format("G4: an outcome names input p{}@{}, which does not exist", partition, input));
+                violated(fmt::format("G4: an outcome names input p{}@{}, which does not exist",
+                                     partition, input));
                 continue;
             }
             seen.spec = *spec_of(inputs[at].headers);
@@ -104,8 +108,8 @@ void Checkers::check_one_outcome_per_input(bool ended) {
             const auto found = count.find({partition, record.offset});
             const int times = found == count.end() ? 0 : found->second;
             if (times > 1 || (ended && times == 0)) {
-                violated(fmt::format("G4: input p{}@{} (T{}) has {} outcomes", partition, record.offset,
-                                     spec_of(record.headers).value_or(0), times));
+                violated(fmt::format("G4: input p{}@{} (T{}) has {} outcomes", partition,
+                                     record.offset, spec_of(record.headers).value_or(0), times));
             }
         }
     }
@@ -122,7 +126,8 @@ void Checkers::check_receipts(bool ended) {
             const int times = count[{partition, record.offset}];
             const bool real = broker.is_data(record);
             if (times > 1 || (times == 1 && !real) || (ended && real && times == 0)) {
-                violated(fmt::format("G4: suppression p{}@{} has {} receipts", partition, record.offset, times));
+                violated(fmt::format("G4: suppression p{}@{} has {} receipts", partition,
+                                     record.offset, times));
             }
         }
     }
@@ -143,8 +148,9 @@ void Checkers::check_dead_letters() {
     }
     for (const auto& [input, difference] : balance) {
         if (difference != 0) {
-            violated(fmt::format("G4: input p{}@{}: dead letters and dead_lettered outcomes differ by {}", input.first,
-                                 input.second, difference));
+            violated(fmt::format(
+                "G4: input p{}@{}: dead letters and dead_lettered outcomes differ by {}",
+                input.first, input.second, difference));
         }
     }
 }
@@ -164,8 +170,9 @@ void Checkers::check_executed_once() {
     }
     for (const auto& [id, executions] : executed_) {
         if (executions.size() > 1) {
-            violated(fmt::format("G3: {} ({}) executed {} times, by {} and {}", id, executions.front()->tag,
-                                 executions.size(), executions[0]->instance, executions[1]->instance));
+            violated(fmt::format("G3: {} ({}) executed {} times, by {} and {}", id,
+                                 executions.front()->tag, executions.size(),
+                                 executions[0]->instance, executions[1]->instance));
         }
     }
 }
@@ -173,9 +180,11 @@ void Checkers::check_executed_once() {
 void Checkers::check_agreement(bool ended) {
     for (const Seen& seen : outcomes_) {
         const auto found = executed_.find(logical_id(seen.spec));
-        const bool executed = found != executed_.end() && std::any_of(
-            found->second.begin(), found->second.end(),
-            [&](const Execution* execution) { return spec_of_tag(execution->tag) == seen.spec; });
+        const bool executed = found != executed_.end() &&
+                              std::any_of(found->second.begin(), found->second.end(),
+                                          [&](const Execution* execution) {
+                                              return spec_of_tag(execution->tag) == seen.spec;
+                                          });
         if (seen.outcome == Outcome::Sent && !executed) {
             violated(fmt::format("outcome sent for T{}, and nobody executed it", seen.spec));
         }
@@ -189,7 +198,8 @@ void Checkers::check_agreement(bool ended) {
             return one->outcome == Outcome::Sent || one->outcome == Outcome::Ambiguous;
         });
         if (!said) {
-            violated(fmt::format("{} ({}) was executed, and no outcome says so", id, executions.front()->tag));
+            violated(fmt::format("{} ({}) was executed, and no outcome says so", id,
+                                 executions.front()->tag));
         }
     }
 }
@@ -216,16 +226,19 @@ void Checkers::check_order_of(const std::vector<std::size_t>& steps, bool strict
                 ended_before = ended_before || seen->visible <= went.handed_over;
                 ambiguous = ambiguous || seen->outcome == Outcome::Ambiguous;
                 if (seen->visible > went.handed_over) {
-                    violated(fmt::format("G1: {} handed over before T{} had ended", went.tag, earlier));
+                    violated(
+                        fmt::format("G1: {} handed over before T{} had ended", went.tag, earlier));
                 }
             }
             if (strict && !ended_before) {
-                violated(fmt::format("G1: {} handed over, and step {} before it has not ended", went.tag,
-                                     sends[earlier].sequence->step));
+                violated(fmt::format("G1: {} handed over, and step {} before it has not ended",
+                                     went.tag, sends[earlier].sequence->step));
             }
             const auto before = executed_.find(logical_id(earlier));
-            if (before != executed_.end() && !ambiguous && before->second.front()->executed > went.handed_over) {
-                violated(fmt::format("G1: {} handed over before T{} was accepted", went.tag, earlier));
+            if (before != executed_.end() && !ambiguous &&
+                before->second.front()->executed > went.handed_over) {
+                violated(
+                    fmt::format("G1: {} handed over before T{} was accepted", went.tag, earlier));
             }
         }
     }
@@ -239,7 +252,8 @@ void Checkers::check_order() {
     const auto& sends = world_.traffic().sends();
     for (std::size_t spec = 0; spec < sends.size(); ++spec) {
         if (sends[spec].sequence) {
-            sequences[sends[spec].recipient + " " + sends[spec].sequence->id].emplace(logical_id(spec), spec);
+            sequences[sends[spec].recipient + " " + sends[spec].sequence->id].emplace(
+                logical_id(spec), spec);
         }
     }
     for (const auto& [name, logical] : sequences) {
@@ -274,8 +288,9 @@ void Checkers::check_spacing_and_times() {
         for (std::size_t at = 1; at < executions.size(); ++at) {
             const Time passed = executions[at]->handed_over - executions[at - 1]->executed;
             if (passed >= 0 && passed + rounding < spacing && !executions[at - 1]->maybe_late) {
-                violated(fmt::format("G1: {} handed over {} ms after {}, spacing is {} ms", executions[at]->tag,
-                                     passed / kMillisecond, executions[at - 1]->tag, spacing / kMillisecond));
+                violated(fmt::format("G1: {} handed over {} ms after {}, spacing is {} ms",
+                                     executions[at]->tag, passed / kMillisecond,
+                                     executions[at - 1]->tag, spacing / kMillisecond));
             }
         }
     }
@@ -289,13 +304,15 @@ void Checkers::check_not_too_early() {
     const Time ttl = world_.config().dispatch.default_ttl.count() * kMillisecond;
     for (const Seen& seen : outcomes_) {
         const SendSpec& send = sends.at(seen.spec);
-        if (seen.reason == Reason::GapTimeout && seen.visible + rounding < send.first_produced + wait) {
+        if (seen.reason == Reason::GapTimeout &&
+            seen.visible + rounding < send.first_produced + wait) {
             violated(fmt::format("T{} timed out {} ms early", seen.spec,
                                  (send.first_produced + wait - seen.visible) / kMillisecond));
         }
         const Time expires = send.expires_at.value_or(send.first_produced + ttl);
         if (seen.reason == Reason::TtlPassed && seen.visible + rounding < expires) {
-            violated(fmt::format("T{} expired {} ms early", seen.spec, (expires - seen.visible) / kMillisecond));
+            violated(fmt::format("T{} expired {} ms early", seen.spec,
+                                 (expires - seen.visible) / kMillisecond));
         }
     }
 }
@@ -308,12 +325,13 @@ void Checkers::check_one_in_flight() {
         }
     }
     for (auto& [recipient, requests] : by_recipient) {
-        std::sort(requests.begin(), requests.end(),
-                  [](const auto* left, const auto* right) { return left->handed_over < right->handed_over; });
+        std::sort(requests.begin(), requests.end(), [](const auto* left, const auto* right) {
+            return left->handed_over < right->handed_over;
+        });
         for (std::size_t at = 1; at < requests.size(); ++at) {
             if (requests[at]->handed_over < requests[at - 1]->ended) {
-                violated(fmt::format("G1: two requests of {} in flight: {} and {}", recipient, requests[at - 1]->tag,
-                                     requests[at]->tag));
+                violated(fmt::format("G1: two requests of {} in flight: {} and {}", recipient,
+                                     requests[at - 1]->tag, requests[at]->tag));
             }
         }
     }
@@ -338,14 +356,18 @@ void Checkers::check_stores() {
             }
         }
         const auto& rows = owner->machine().disks[partition].rows;
-        const std::map<std::string, std::string> stored(rows.lower_bound(ledger::ledger_keys_begin()),
-                                                        rows.lower_bound(ledger::ledger_keys_end()));
+        const std::map<std::string, std::string> stored(
+            rows.lower_bound(ledger::ledger_keys_begin()),
+            rows.lower_bound(ledger::ledger_keys_end()));
         if (stored != rebuilt) {
-            const auto [here, there] = std::mismatch(stored.begin(), stored.end(), rebuilt.begin(), rebuilt.end());
-            violated(fmt::format("the store of partition {} ({} rows) is not what its ledger says ({}), from {} / {}",
-                                 partition, stored.size(), rebuilt.size(),
-                                 here == stored.end() ? "its end" : printable(here->first),
-                                 there == rebuilt.end() ? "its end" : printable(there->first)));
+            const auto [here, there] =
+                std::mismatch(stored.begin(), stored.end(), rebuilt.begin(), rebuilt.end());
+            violated(
+                fmt::format("the store of partition {} ({} rows) is not what its ledger says ({}), "
+                            "from {} / {}",
+                            partition, stored.size(), rebuilt.size(),
+                            here == stored.end() ? "its end" : printable(here->first),
+                            there == rebuilt.end() ? "its end" : printable(there->first)));
         }
     }
 }

@@ -10,7 +10,9 @@ bool names_a_scope(SuppressionReason reason) {
     return reason == SuppressionReason::Unsubscribe || reason == SuppressionReason::Manual;
 }
 
-Scope scope_of(const SuppressionSpec& spec) { return names_a_scope(spec.reason) ? spec.scope : Scope{}; }
+Scope scope_of(const SuppressionSpec& spec) {
+    return names_a_scope(spec.reason) ? spec.scope : Scope{};
+}
 
 bool covers(const SuppressionSpec& spec, const SendSpec& send) {
     const Scope scope = scope_of(spec);
@@ -45,14 +47,17 @@ void Checkers::check_suppression_of(const Execution& execution, const SendSpec& 
         for (const LogRecord& record : broker.log(topic, partition)) {
             const auto visible = broker.visible_since(record);
             if (visible && record.key == key) {
-                const auto number = std::find_if(record.headers.begin(), record.headers.end(),
-                                                 [](const Header& header) { return header.name == kSpecHeader; });
-                suppressions.push_back({&world_.traffic().suppressions().at(std::stoul(*number->value)), *visible});
+                const auto number =
+                    std::find_if(record.headers.begin(), record.headers.end(),
+                                 [](const Header& header) { return header.name == kSpecHeader; });
+                suppressions.push_back(
+                    {&world_.traffic().suppressions().at(std::stoul(*number->value)), *visible});
             }
         }
     };
     collect(Topic::Suppressions, world_.traffic().home_of(send.recipient), send.recipient);
-    for (PartitionId partition = 0; partition < broker.partitions(Topic::AddressSuppressions); ++partition) {
+    for (PartitionId partition = 0; partition < broker.partitions(Topic::AddressSuppressions);
+         ++partition) {
         collect(Topic::AddressSuppressions, partition, send.address);
     }
     for (const Acknowledged& stop : suppressions) {
@@ -60,17 +65,22 @@ void Checkers::check_suppression_of(const Execution& execution, const SendSpec& 
         if (spec.action != SuppressionEvent::Action::Suppress || !covers(spec, send)) {
             continue;
         }
-        const bool in_time = stop.at + freshness < execution.handed_over || stop.at < send.first_produced;
-        const bool over = spec.expires_at && *spec.expires_at <= broker.time_at(execution.handed_over);
-        const bool lifted = std::any_of(suppressions.begin(), suppressions.end(), [&](const Acknowledged& lift) {
-            return lift.spec->action == SuppressionEvent::Action::Unsuppress &&
-                   lift.spec->by_address == spec.by_address && lift.at <= execution.handed_over &&
-                   lifts(*lift.spec, spec);
-        });
+        const bool in_time =
+            stop.at + freshness < execution.handed_over || stop.at < send.first_produced;
+        const bool over =
+            spec.expires_at && *spec.expires_at <= broker.time_at(execution.handed_over);
+        const bool lifted =
+            std::any_of(suppressions.begin(), suppressions.end(), [&](const Acknowledged& lift) {
+                return lift.spec->action == SuppressionEvent::Action::Unsuppress &&
+                       lift.spec->by_address == spec.by_address &&
+                       lift.at <= execution.handed_over && lifts(*lift.spec, spec);
+            });
         if (in_time && !over && !lifted) {
-            violated(fmt::format("G2: {} handed over at {:.6f} s by {}, suppressed ({}) since {:.6f} s", execution.tag,
-                                 static_cast<double>(execution.handed_over) / kSecond, execution.instance,
-                                 to_string(spec.reason), static_cast<double>(stop.at) / kSecond));
+            violated(
+                fmt::format("G2: {} handed over at {:.6f} s by {}, suppressed ({}) since {:.6f} s",
+                            execution.tag, static_cast<double>(execution.handed_over) / kSecond,
+                            execution.instance, to_string(spec.reason),
+                            static_cast<double>(stop.at) / kSecond));
         }
     }
 }

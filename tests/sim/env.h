@@ -19,22 +19,22 @@ namespace postlane::sim {
 // One mechanism taken away, through the ports: the production code is the same. Each must be caught by the checkers.
 enum class Mutant : std::uint8_t {
     None,
-    LastCheckNeverRefuses,     // the hook lets everything pass
-    LastCheckReadsOldClock,    // deadline and staleness are judged by the time of submission
-    EndOffsetsOld,             // answers with what was true a while ago
-    EndOffsetsStable,          // answers with the last stable offset
-    EndSeenAtHighWatermark,    // a hung transaction does not hold back "nothing more is there"
-    NoFence,                   // init_transactions fences nobody
-    RestoreBeforeFence,        // the end of the ledger is read, then the predecessor is fenced
-    ReadsUncommitted,          // a restore takes aborted records for true
-    StoreBeforeCommit,         // the store learns what was never committed
-    SharedProcessId,           // a new process takes its predecessor's attempts for its own
-    RegistryForgets,           // results vanish before they are committed
-    TransportRepeats,          // a dead pooled connection makes the transport send again by itself
-    AddressViewAlwaysFresh,    // suppressions by address are called fresh unread
-    LedgerDeletes,             // cleanup.policy=delete: old rows vanish
-    EspForgetsKeys,            // the provider forgets keys long before it promised
-    AcksInputsEarly,           // records vanish from the input between poll and commit
+    LastCheckNeverRefuses,   // the hook lets everything pass
+    LastCheckReadsOldClock,  // deadline and staleness are judged by the time of submission
+    EndOffsetsOld,           // answers with what was true a while ago
+    EndOffsetsStable,        // answers with the last stable offset
+    EndSeenAtHighWatermark,  // a hung transaction does not hold back "nothing more is there"
+    NoFence,                 // init_transactions fences nobody
+    RestoreBeforeFence,      // the end of the ledger is read, then the predecessor is fenced
+    ReadsUncommitted,        // a restore takes aborted records for true
+    StoreBeforeCommit,       // the store learns what was never committed
+    SharedProcessId,         // a new process takes its predecessor's attempts for its own
+    RegistryForgets,         // results vanish before they are committed
+    TransportRepeats,        // a dead pooled connection makes the transport send again by itself
+    AddressViewAlwaysFresh,  // suppressions by address are called fresh unread
+    LedgerDeletes,           // cleanup.policy=delete: old rows vanish
+    EspForgetsKeys,          // the provider forgets keys long before it promised
+    AcksInputsEarly,         // records vanish from the input between poll and commit
 };
 [[nodiscard]] std::string_view to_string(Mutant mutant);
 
@@ -42,7 +42,7 @@ enum class Mutant : std::uint8_t {
 struct Faults {
     double commit_aborted = 0;
     double commit_unknown = 0;
-    double crash_point = 0;       // kill -9 at a port call
+    double crash_point = 0;  // kill -9 at a port call
     double log_unavailable = 0;
     double ends_unavailable = 0;
     double input_unavailable = 0;
@@ -50,25 +50,25 @@ struct Faults {
     double store_full = 0;
     double esp_reject = 0;
     double esp_throttle = 0;
-    double esp_error = 0;         // 5xx, executed or not
-    double esp_lose_answer = 0;   // accepted, and the connection dies
-    double esp_hang = 0;          // until the time-out; executed now, late, or never
+    double esp_error = 0;        // 5xx, executed or not
+    double esp_lose_answer = 0;  // accepted, and the connection dies
+    double esp_hang = 0;         // until the time-out; executed now, late, or never
     double esp_refuse_connection = 0;
-    double esp_account = 0;       // 401 for everybody, for a while
-    double slow_hand_over = 0;    // a queue before the wire
+    double esp_account = 0;     // 401 for everybody, for a while
+    double slow_hand_over = 0;  // a queue before the wire
     // Per second of the world.
     double kills = 0;
     double power_losses = 0;
     double pauses = 0;
     double rebalances = 0;
     double graceful_stops = 0;
-    double wipes = 0;             // at a restart: the store is gone
-    double old_copies = 0;        // at a restart: an older copy of the store is put back
+    double wipes = 0;       // at a restart: the store is gone
+    double old_copies = 0;  // at a restart: an older copy of the store is put back
     double clock_jumps = 0;
     double hung_transactions = 0;
     double compactions = 0;
     double input_delays = 0;
-    Time latency_us = 2'000;      // of a broker request, about
+    Time latency_us = 2'000;  // of a broker request, about
 };
 
 // Rare things that must happen somewhere in a swarm, else it proves nothing.
@@ -78,9 +78,11 @@ class Trace {
 public:
     explicit Trace(bool print) : print_(print) {}
     template <class... Args>
-    void operator()(const Scheduler& scheduler, fmt::format_string<Args...> format, Args&&... args) {
+    void operator()(const Scheduler& scheduler, fmt::format_string<Args...> format,
+                    Args&&... args) {
         line_.clear();
-        fmt::format_to(std::back_inserter(line_), "{:>12.6f} ", static_cast<double>(scheduler.now()) / kSecond);
+        fmt::format_to(std::back_inserter(line_), "{:>12.6f} ",
+                       static_cast<double>(scheduler.now()) / kSecond);
         fmt::format_to(std::back_inserter(line_), format, std::forward<Args>(args)...);
         line_.push_back('\n');
         add(line_);
@@ -116,7 +118,8 @@ struct Machine {
 };
 
 struct Env {
-    Env(std::uint64_t seed, std::int32_t partitions, std::int32_t address_partitions, bool print_trace)
+    Env(std::uint64_t seed, std::int32_t partitions, std::int32_t address_partitions,
+        bool print_trace)
         : random(seed), broker(scheduler, partitions, address_partitions), trace(print_trace) {}
 
     Scheduler scheduler;
@@ -130,7 +133,9 @@ struct Env {
     int commits_in_flight = 0;  // their stores are behind their ledgers
 
     [[nodiscard]] Time now() const { return scheduler.now(); }
-    [[nodiscard]] bool dice(double probability) { return probability > 0 && random.chance(probability); }
+    [[nodiscard]] bool dice(double probability) {
+        return probability > 0 && random.chance(probability);
+    }
     void sometimes(const char* what) { probes[what] += 1; }
     // A request to a broker and back takes this long.
     [[nodiscard]] Time latency() {

@@ -13,7 +13,9 @@ constexpr int kTooMany = 429;
 constexpr int kInternal = 500;
 constexpr int kUnavailable = 503;
 
-Time micros(Millis duration) { return std::chrono::duration_cast<std::chrono::microseconds>(duration).count(); }
+Time micros(Millis duration) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
+}
 
 // The text between `before` and the next quote.
 std::string text_after(const std::string& body, const std::string& before) {
@@ -42,7 +44,8 @@ Esp::Treatment Esp::draw() {
         return Treatment::LoseAnswer;
     }
     if (env_.dice(faults.esp_hang)) {
-        constexpr std::array kHangs{Treatment::HangExecuted, Treatment::HangLate, Treatment::HangNever};
+        constexpr std::array kHangs{Treatment::HangExecuted, Treatment::HangLate,
+                                    Treatment::HangNever};
         return kHangs[env_.random.below(kHangs.size())];
     }
     return Treatment::Accept;
@@ -50,8 +53,8 @@ Esp::Treatment Esp::draw() {
 
 std::string Esp::execute(Execution execution, const std::string& body) {
     execution.executed = env_.now();
-    env_.trace(env_.scheduler, "esp {} executes {} (handed over by {})", execution.provider, execution.tag,
-               execution.instance);
+    env_.trace(env_.scheduler, "esp {} executes {} (handed over by {})", execution.provider,
+               execution.tag, execution.instance);
     std::string id = "id-" + std::to_string(executions_.size() + 1);
     if (config_.providers[execution.provider].idempotency == config::Idempotency::Header) {
         Remembered& memory = remembered_[execution.provider][execution.key];
@@ -64,7 +67,8 @@ std::string Esp::execute(Execution execution, const std::string& body) {
 }
 
 // True if the key settles the answer.
-bool Esp::remembers(std::size_t provider, const std::string& key, Answer& answer, const std::string& body) {
+bool Esp::remembers(std::size_t provider, const std::string& key, Answer& answer,
+                    const std::string& body) {
     if (config_.providers[provider].idempotency != config::Idempotency::Header) {
         return false;
     }
@@ -99,8 +103,13 @@ Esp::Answer Esp::arrive(std::size_t provider, const HttpRequest& request, Time h
                         const std::string& instance) {
     Answer answer;
     answer.after = env_.random.between(kMillisecond, 40 * kMillisecond);
-    Execution execution{provider, text_after(request.body, "\"postlane_id\":\""),
-                        text_after(request.body, "\"subject\":\""), handed_over, 0, instance, false};
+    Execution execution{provider,
+                        text_after(request.body, "\"postlane_id\":\""),
+                        text_after(request.body, "\"subject\":\""),
+                        handed_over,
+                        0,
+                        instance,
+                        false};
     for (const auto& [name, value] : request.headers) {
         if (name == config_.providers[provider].idempotency_header) {
             execution.key = value;
@@ -124,7 +133,8 @@ Esp::Answer Esp::arrive(std::size_t provider, const HttpRequest& request, Time h
         return answer;
     }
     if (remembers(provider, execution.key, answer, request.body)) {
-        const bool silent = treatment == Treatment::LoseAnswer || treatment == Treatment::HangExecuted ||
+        const bool silent = treatment == Treatment::LoseAnswer ||
+                            treatment == Treatment::HangExecuted ||
                             treatment == Treatment::HangLate || treatment == Treatment::HangNever;
         if (silent) {
             answer.status = 0;
@@ -225,12 +235,13 @@ void SimDispatcher::hand_over(const std::shared_ptr<Wire>& wire) {
         return;
     }
     const BootInstant now = clock_.boot_now();
-    const BootInstant asked = env_.mutant == Mutant::LastCheckReadsOldClock ? wire->submitted_at : now;
+    const BootInstant asked =
+        env_.mutant == Mutant::LastCheckReadsOldClock ? wire->submitted_at : now;
     const auto refused = wire->request.last_check->refuses(asked);
     if (refused && env_.mutant != Mutant::LastCheckNeverRefuses) {
         env_.probes["hook_refused/" + std::string(to_string(*refused))] += 1;
-        env_.trace(env_.scheduler, "{} attempt {} refused: {}", process_->name(), wire->request.attempt.number,
-                   to_string(*refused));
+        env_.trace(env_.scheduler, "{} attempt {} refused: {}", process_->name(),
+                   wire->request.attempt.number, to_string(*refused));
         result.why_not = *refused;
         end(wire, std::move(result));
         return;
@@ -253,13 +264,15 @@ void SimDispatcher::transmit(const std::shared_ptr<Wire>& wire) {
     const Time handed_over = env_.now();
     const Time travel = env_.random.between(100, 30'000);
     // The bytes are out: what becomes of them no longer depends on this process.
-    env_.scheduler.at(handed_over + travel, [this, esp = &esp_, env = &env_, process = process_, wire, handed_over] {
-        const Esp::Answer answer =
-            esp->arrive(wire->request.provider, wire->request.request, handed_over, process->name());
+    env_.scheduler.at(handed_over + travel, [this, esp = &esp_, env = &env_, process = process_,
+                                             wire, handed_over] {
+        const Esp::Answer answer = esp->arrive(wire->request.provider, wire->request.request,
+                                               handed_over, process->name());
         if (answer.status == 0 && !answer.connection_dies) {
             return;
         }
-        env->scheduler.at(env->now() + answer.after, process, [this, wire, answer] { answered(wire, answer); });
+        env->scheduler.at(env->now() + answer.after, process,
+                          [this, wire, answer] { answered(wire, answer); });
     });
 }
 
@@ -272,7 +285,8 @@ void SimDispatcher::answered(const std::shared_ptr<Wire>& wire, const Esp::Answe
         return;
     }
     AttemptResult result;
-    result.kind = answer.connection_dies ? AttemptResult::Kind::NoAnswer : AttemptResult::Kind::Answered;
+    result.kind =
+        answer.connection_dies ? AttemptResult::Kind::NoAnswer : AttemptResult::Kind::Answered;
     result.answer.status = answer.status;
     result.answer.provider_message_id = answer.id;
     result.answer.retry_after = answer.retry_after;
@@ -286,11 +300,12 @@ void SimDispatcher::end(const std::shared_ptr<Wire>& wire, AttemptResult result)
     wire->ended = true;
     result.handed_over_at = wire->handed_over_at;
     result.ended_at = clock_.boot_now();
-    env_.trace(env_.scheduler, "{} p{} attempt {} ended: {}", process_->name(), wire->request.partition,
-               wire->request.attempt.number,
+    env_.trace(env_.scheduler, "{} p{} attempt {} ended: {}", process_->name(),
+               wire->request.partition, wire->request.attempt.number,
                result.kind == AttemptResult::Kind::Answered ? std::to_string(result.answer.status)
-               : result.kind == AttemptResult::Kind::NoAnswer ? std::string("no answer")
-                                                              : std::string(to_string(result.why_not)));
+               : result.kind == AttemptResult::Kind::NoAnswer
+                   ? std::string("no answer")
+                   : std::string(to_string(result.why_not)));
     const std::size_t provider = wire->request.provider;
     if (result.kind != AttemptResult::Kind::NotHandedOver) {
         const Time waited = micros(config_.providers[provider].timeout);

@@ -26,7 +26,8 @@ struct Execution {
 
 class Esp {
 public:
-    Esp(Env& env, const Config& config) : env_(env), config_(config), remembered_(config.providers.size()) {}
+    Esp(Env& env, const Config& config)
+        : env_(env), config_(config), remembered_(config.providers.size()) {}
 
     struct Answer {
         int status = 0;  // 0: none will come
@@ -36,7 +37,8 @@ public:
         Time after = 0;
     };
     // A request has arrived.
-    Answer arrive(std::size_t provider, const HttpRequest& request, Time handed_over, const std::string& instance);
+    Answer arrive(std::size_t provider, const HttpRequest& request, Time handed_over,
+                  const std::string& instance);
 
     [[nodiscard]] const std::vector<Execution>& executions() const { return executions_; }
 
@@ -51,8 +53,18 @@ public:
     [[nodiscard]] std::size_t note_request(const HttpRequest& request);
     void note_end(std::size_t request, Time at_most);
     // A wildcard for tests: given the tag, how to treat its next request. Empty: by the faults' dice.
-    enum class Treatment : std::uint8_t { ByDice, Accept, Reject, Throttle, ErrorExecuted, ErrorNotExecuted, LoseAnswer,
-                                          HangExecuted, HangLate, HangNever };
+    enum class Treatment : std::uint8_t {
+        ByDice,
+        Accept,
+        Reject,
+        Throttle,
+        ErrorExecuted,
+        ErrorNotExecuted,
+        LoseAnswer,
+        HangExecuted,
+        HangLate,
+        HangNever
+    };
     std::function<Treatment(std::size_t provider, const std::string& tag)> treat;
 
 private:
@@ -65,8 +77,10 @@ private:
     [[nodiscard]] Treatment draw();
     std::string execute(Execution execution, const std::string& body);
     // What the provider does with a request it sees for the first time.
-    [[nodiscard]] Answer treated(Treatment treatment, Execution execution, const std::string& body, Answer answer);
-    [[nodiscard]] bool remembers(std::size_t provider, const std::string& key, Answer& answer, const std::string& body);
+    [[nodiscard]] Answer treated(Treatment treatment, Execution execution, const std::string& body,
+                                 Answer answer);
+    [[nodiscard]] bool remembers(std::size_t provider, const std::string& key, Answer& answer,
+                                 const std::string& body);
 
     Env& env_;
     const Config& config_;
@@ -79,10 +93,10 @@ private:
 // What libcurl and its I/O threads are in the real program.
 class SimDispatcher final : public Dispatcher {
 public:
-    SimDispatcher(Env& env, Esp& esp, const Config& config, std::shared_ptr<Process> process, const Clock& clock,
-                  AttemptSink& sink)
-        : env_(env), esp_(esp), config_(config), process_(std::move(process)), clock_(clock), sink_(sink),
-          lanes_(config.providers.size()) {}
+    SimDispatcher(Env& env, Esp& esp, const Config& config, std::shared_ptr<Process> process,
+                  const Clock& clock, AttemptSink& sink)
+        : env_(env), esp_(esp), config_(config), process_(std::move(process)), clock_(clock),
+          sink_(sink), lanes_(config.providers.size()) {}
 
     void submit(DispatchRequest request) override;
     // The mutant RegistryForgets.

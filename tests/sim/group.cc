@@ -46,8 +46,8 @@ void Group::hear() {
             continue;
         }
         // Its next heartbeat tells it, a moment after it woke.
-        env_.scheduler.at(env_.now() + env_.random.between(0, 200 * kMillisecond), instance->process(),
-                          [this, instance] {
+        env_.scheduler.at(env_.now() + env_.random.between(0, 200 * kMillisecond),
+                          instance->process(), [this, instance] {
                               env_.trace(env_.scheduler, "{} learns that it lost its partitions",
                                          instance->process()->name());
                               env_.sometimes("partitions_lost");
@@ -89,8 +89,8 @@ void Group::deal() {
         for (const PartitionId id : dealt) {
             owners_[id] = instance->process()->name();
         }
-        env_.scheduler.at(env_.now() + env_.random.between(0, 100 * kMillisecond), instance->process(),
-                          [instance, dealt] { instance->assigned(dealt); });
+        env_.scheduler.at(env_.now() + env_.random.between(0, 100 * kMillisecond),
+                          instance->process(), [instance, dealt] { instance->assigned(dealt); });
     }
 }
 
@@ -111,8 +111,8 @@ void Group::tick() {
         }
         if (!member.told) {
             member.told = true;
-            env_.scheduler.at(env_.now() + env_.random.between(0, 100 * kMillisecond), instance->process(),
-                              [this, instance] {
+            env_.scheduler.at(env_.now() + env_.random.between(0, 100 * kMillisecond),
+                              instance->process(), [this, instance] {
                                   instance->revoked(false);
                                   const auto self = members_.find(instance->process()->name());
                                   if (self != members_.end()) {
@@ -120,7 +120,8 @@ void Group::tick() {
                                   }
                               });
         }
-        ready = ready && member.heard_it && !instance->holds_partitions() && !instance->process()->paused();
+        ready = ready && member.heard_it && !instance->holds_partitions() &&
+                !instance->process()->paused();
     }
     if (ready) {
         deal();

@@ -16,15 +16,9 @@ constexpr std::size_t kMaxRecordBytes = 1'000'000;
 
 Instance::Instance(Env& env, Esp& esp, const Config& config, Machine& machine, std::string name,
                    std::function<void(int, const std::string&)> exited)
-    : env_(env),
-      config_(config),
-      machine_(machine),
-      process_(std::make_shared<Process>(std::move(name))),
-      exited_(std::move(exited)),
-      clock_(env, machine),
-      broker_clock_(clock_),
-      metrics_(env),
-      flow_(config),
+    : env_(env), config_(config), machine_(machine),
+      process_(std::make_shared<Process>(std::move(name))), exited_(std::move(exited)),
+      clock_(env, machine), broker_clock_(clock_), metrics_(env), flow_(config),
       registry_(
           env.mutant == Mutant::SharedProcessId ? 1 : env.random.next(), config, flow_,
           [this](PartitionId partition) {
@@ -33,8 +27,7 @@ Instance::Instance(Env& env, Esp& esp, const Config& config, Machine& machine, s
               }
           },
           [this] { return clock_.boot_now(); }),
-      dispatcher_(env, esp, config, process_, clock_, registry_),
-      ends_(env, process_),
+      dispatcher_(env, esp, config, process_, clock_, registry_), ends_(env, process_),
       addresses_(env, config, process_,
                  [this] {
                      for (const auto& [id, owned] : partitions_) {
@@ -56,7 +49,9 @@ Instance::Instance(Env& env, Esp& esp, const Config& config, Machine& machine, s
     env_.trace(env_.scheduler, "{} starts on machine {}", process_->name(), machine.number);
 }
 
-Instance::~Instance() { process_->after_event = nullptr; }
+Instance::~Instance() {
+    process_->after_event = nullptr;
+}
 
 Surroundings Instance::surroundings() {
     return Surroundings{
@@ -72,7 +67,8 @@ Surroundings Instance::surroundings() {
         .freshness = freshness_,
         .metrics = metrics_,
         .owned_partitions = [this] { return partitions_.size(); },
-        .show_progress = [this](PartitionId partition, Offset next) { progress_[partition] = next; },
+        .show_progress = [this](PartitionId partition,
+                                Offset next) { progress_[partition] = next; },
         .new_uuid =
             [this] {
                 Hash128 uuid{};
@@ -97,7 +93,8 @@ Instance::Owned Instance::make_partition(PartitionId id) {
     owned.suppressions = suppressions.get();
     PartitionPorts ports;
     ports.open_log = [this, id]() -> Result<std::unique_ptr<LedgerLog>> {
-        return std::unique_ptr<LedgerLog>(std::make_unique<SimLedgerLog>(env_, process_, machine_, id));
+        return std::unique_ptr<LedgerLog>(
+            std::make_unique<SimLedgerLog>(env_, process_, machine_, id));
     };
     ports.open_store = [this, id]() -> Result<std::unique_ptr<Store>> {
         return std::unique_ptr<Store>(std::make_unique<SimStore>(env_, process_, machine_, id));
@@ -109,7 +106,8 @@ Instance::Owned Instance::make_partition(PartitionId id) {
 }
 
 void Instance::assigned(const std::vector<PartitionId>& partitions) {
-    flow_.set_share(partitions.size(), static_cast<std::size_t>(env_.broker.partitions(Topic::Sends)),
+    flow_.set_share(partitions.size(),
+                    static_cast<std::size_t>(env_.broker.partitions(Topic::Sends)),
                     clock_.boot_now());
     for (const PartitionId id : partitions) {
         if (partitions_.contains(id)) {
@@ -199,15 +197,18 @@ void Instance::look_after_stopped() {
             exited_already_ = true;
             const auto failure = owned.partition->failure();
             const bool config = failure && failure->code == ErrorCode::Misconfigured;
-            env_.scheduler.at(env_.now(), process_, [this, config, why = failure ? failure->detail : ""] {
-                exited_(config ? kExitConfig : kExitInternal, why);
-            });
+            env_.scheduler.at(env_.now(), process_,
+                              [this, config, why = failure ? failure->detail : ""] {
+                                  exited_(config ? kExitConfig : kExitInternal, why);
+                              });
             return;
         }
     }
-    const bool all_stopped = std::all_of(partitions_.begin(), partitions_.end(), [](const auto& entry) {
-        return entry.second.partition->stage() == Partition::Stage::Stopped && entry.second.fiber->finished();
-    });
+    const bool all_stopped =
+        std::all_of(partitions_.begin(), partitions_.end(), [](const auto& entry) {
+            return entry.second.partition->stage() == Partition::Stage::Stopped &&
+                   entry.second.fiber->finished();
+        });
     if (revoking_ && all_stopped) {
         revoking_ = false;
         progress_.clear();
@@ -240,8 +241,10 @@ void Instance::input_changed(Topic topic, PartitionId partition) {
     if (owned == partitions_.end() || (topic != Topic::Sends && topic != Topic::Suppressions)) {
         return;
     }
-    const SimInputStream* stream = topic == Topic::Sends ? owned->second.sends : owned->second.suppressions;
-    env_.scheduler.at(env_.now() + stream->delay() + 1, process_, [bell = owned->second.bell] { bell->ring(); });
+    const SimInputStream* stream =
+        topic == Topic::Sends ? owned->second.sends : owned->second.suppressions;
+    env_.scheduler.at(env_.now() + stream->delay() + 1, process_,
+                      [bell = owned->second.bell] { bell->ring(); });
 }
 
 }  // namespace postlane::sim

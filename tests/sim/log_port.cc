@@ -26,11 +26,9 @@ constexpr Time kDeletedAfter = 5 * kSecond;
 
 }  // namespace
 
-SimLedgerLog::SimLedgerLog(Env& env, std::shared_ptr<Process> process, Machine& machine, PartitionId partition)
-    : env_(env),
-      process_(std::move(process)),
-      machine_(machine),
-      partition_(partition),
+SimLedgerLog::SimLedgerLog(Env& env, std::shared_ptr<Process> process, Machine& machine,
+                           PartitionId partition)
+    : env_(env), process_(std::move(process)), machine_(machine), partition_(partition),
       transactional_id_("postlane.ledger." + std::to_string(partition)) {}
 
 SimLedgerLog::~SimLedgerLog() = default;
@@ -78,23 +76,28 @@ Result<LedgerLog::Range> SimLedgerLog::range() {
         return tl::unexpected<Error>(asked.error());
     }
     const Offset end = env_.broker.end_offset(Topic::Ledger, partition_);
-    return Range{env_.broker.start_offset(Topic::Ledger, partition_), end_before_fence_.value_or(end)};
+    return Range{env_.broker.start_offset(Topic::Ledger, partition_),
+                 end_before_fence_.value_or(end)};
 }
 
-Result<void> SimLedgerLog::replay(Offset from, Offset end, const std::function<bool(const Record&)>& each) {
+Result<void> SimLedgerLog::replay(Offset from, Offset end,
+                                  const std::function<bool(const Record&)>& each) {
     if (auto asked = question("replay"); !asked) {
         return asked;
     }
     const auto& log = env_.broker.log(Topic::Ledger, partition_);
-    for (std::size_t at = env_.broker.position_of(Topic::Ledger, partition_, from); at < log.size(); ++at) {
+    for (std::size_t at = env_.broker.position_of(Topic::Ledger, partition_, from); at < log.size();
+         ++at) {
         const LogRecord& record = log[at];
         if (record.offset >= end) {
             break;
         }
-        const bool shown = env_.mutant == Mutant::ReadsUncommitted ? record.kind == LogRecord::Kind::Data
-                                                                   : env_.broker.is_data(record);
-        const bool deleted = env_.mutant == Mutant::LedgerDeletes && record.key != ledger::genesis_key() &&
-                             record.key != ledger::offsets_key() && record.appended_at + kDeletedAfter < env_.now();
+        const bool shown = env_.mutant == Mutant::ReadsUncommitted
+                               ? record.kind == LogRecord::Kind::Data
+                               : env_.broker.is_data(record);
+        const bool deleted =
+            env_.mutant == Mutant::LedgerDeletes && record.key != ledger::genesis_key() &&
+            record.key != ledger::offsets_key() && record.appended_at + kDeletedAfter < env_.now();
         if (!shown || deleted) {
             continue;
         }
@@ -129,7 +132,8 @@ CommitReceipt SimLedgerLog::produce(const Transaction& transaction, TransactionI
         record.value = out.value;
         record.headers = out.headers;
         record.timestamp = out.timestamp.value_or(Instant{});
-        const Offset offset = env_.broker.append(topic_of(out.destination), out.partition, std::move(record));
+        const Offset offset =
+            env_.broker.append(topic_of(out.destination), out.partition, std::move(record));
         if (out.destination == Destination::Ledger) {
             receipt.ledger_offsets.push_back(offset);
             receipt.ledger_next = std::max(receipt.ledger_next, offset + 1);
@@ -189,11 +193,12 @@ Result<CommitReceipt> SimLedgerLog::end_unknown(TransactionId id) {
         case 1: {
             env_.sometimes("commit_unknown_and_late");
             const Time when = env_.now() + env_.random.between(0, 2 * kSecond);
-            env_.scheduler.at(when, [this_env = &env_, id, transactional_id = transactional_id_, epoch = epoch_] {
-                if (this_env->broker.is_current(transactional_id, epoch)) {
-                    this_env->broker.end(id, true);
-                }
-            });
+            env_.scheduler.at(
+                when, [this_env = &env_, id, transactional_id = transactional_id_, epoch = epoch_] {
+                    if (this_env->broker.is_current(transactional_id, epoch)) {
+                        this_env->broker.end(id, true);
+                    }
+                });
             break;
         }
         default:

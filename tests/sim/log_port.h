@@ -11,12 +11,14 @@ namespace postlane::sim {
 
 class SimLedgerLog final : public LedgerLog {
 public:
-    SimLedgerLog(Env& env, std::shared_ptr<Process> process, Machine& machine, PartitionId partition);
+    SimLedgerLog(Env& env, std::shared_ptr<Process> process, Machine& machine,
+                 PartitionId partition);
     ~SimLedgerLog() override;
 
     Result<void> fence() override;
     Result<Range> range() override;
-    Result<void> replay(Offset from, Offset end, const std::function<bool(const Record&)>& each) override;
+    Result<void> replay(Offset from, Offset end,
+                        const std::function<bool(const Record&)>& each) override;
     Result<bool> group_offset_exists() override;
     Result<CommitReceipt> commit(const Transaction& transaction) override;
 

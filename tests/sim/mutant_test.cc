@@ -8,7 +8,9 @@
 
 namespace postlane::sim {
 
-void PrintTo(Mutant mutant, std::ostream* out) { *out << to_string(mutant); }
+void PrintTo(Mutant mutant, std::ostream* out) {
+    *out << to_string(mutant);
+}
 
 namespace {
 
@@ -22,24 +24,26 @@ TEST_P(Mutants, IsCaught) {
         options.mutant = GetParam();
         const Verdict verdict = judge(options);
         if (!verdict.trouble.empty()) {
-            std::printf("mutant %-24s caught at seed %3llu: %s\n", std::string(to_string(GetParam())).c_str(),
+            std::printf("mutant %-24s caught at seed %3llu: %s\n",
+                        std::string(to_string(GetParam())).c_str(),
                         static_cast<unsigned long long>(seed),
                         verdict.trouble.substr(0, verdict.trouble.find('\n')).c_str());
             return;
         }
     }
-    FAIL() << "nobody noticed that " << to_string(GetParam()) << " within " << kWithinSeeds << " seeds";
+    FAIL() << "nobody noticed that " << to_string(GetParam()) << " within " << kWithinSeeds
+           << " seeds";
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, Mutants,
-                         testing::Values(Mutant::LastCheckNeverRefuses, Mutant::LastCheckReadsOldClock,
-                                         Mutant::EndOffsetsOld, Mutant::EndOffsetsStable,
-                                         Mutant::EndSeenAtHighWatermark, Mutant::NoFence, Mutant::RestoreBeforeFence,
-                                         Mutant::ReadsUncommitted, Mutant::StoreBeforeCommit, Mutant::SharedProcessId,
-                                         Mutant::RegistryForgets, Mutant::TransportRepeats,
-                                         Mutant::AddressViewAlwaysFresh, Mutant::LedgerDeletes,
-                                         Mutant::EspForgetsKeys, Mutant::AcksInputsEarly),
-                         [](const auto& row) { return std::string(to_string(row.param)); });
+INSTANTIATE_TEST_SUITE_P(
+    Table, Mutants,
+    testing::Values(Mutant::LastCheckNeverRefuses, Mutant::LastCheckReadsOldClock,
+                    Mutant::EndOffsetsOld, Mutant::EndOffsetsStable, Mutant::EndSeenAtHighWatermark,
+                    Mutant::NoFence, Mutant::RestoreBeforeFence, Mutant::ReadsUncommitted,
+                    Mutant::StoreBeforeCommit, Mutant::SharedProcessId, Mutant::RegistryForgets,
+                    Mutant::TransportRepeats, Mutant::AddressViewAlwaysFresh, Mutant::LedgerDeletes,
+                    Mutant::EspForgetsKeys, Mutant::AcksInputsEarly),
+    [](const auto& row) { return std::string(to_string(row.param)); });
 
 }  // namespace
 }  // namespace postlane::sim

@@ -52,8 +52,8 @@ Config sim_config() {
     config.dispatch.max_payload_bytes = 65'536;
     config.dispatch.drain_timeout = Millis{15'000};
     config.providers = {provider("keyed", true), provider("plain", false)};
-    config.routes = {route("keyed", {"keyed"}), route("plain", {"plain"}), route("both", {"keyed", "plain"}),
-                     route("park", {"keyed"})};
+    config.routes = {route("keyed", {"keyed"}), route("plain", {"plain"}),
+                     route("both", {"keyed", "plain"}), route("park", {"keyed"})};
     config.routes.back().on_ambiguous = config::RouteOnAmbiguous::Park;
     return config;
 }

@@ -10,11 +10,9 @@ constexpr std::size_t kUnsyncedMax = 64;
 
 }  // namespace
 
-SimInputStream::SimInputStream(Env& env, std::shared_ptr<Process> process, Topic topic, PartitionId partition)
-    : env_(env),
-      process_(std::move(process)),
-      topic_(topic),
-      partition_(partition),
+SimInputStream::SimInputStream(Env& env, std::shared_ptr<Process> process, Topic topic,
+                               PartitionId partition)
+    : env_(env), process_(std::move(process)), topic_(topic), partition_(partition),
       delay_(env.dice(env.faults.input_delays)
                  ? static_cast<Time>(env.random.log_uniform(10'000, 3'000'000))
                  : env.random.between(500, 30'000)) {}
@@ -33,7 +31,8 @@ Result<Offset> SimInputStream::resolve(Offset which) {
     if (env_.dice(env_.faults.input_unavailable)) {
         return fail(ErrorCode::Unavailable, "offsets cannot be asked");
     }
-    return which == kEnd ? env_.broker.end_offset(topic_, partition_) : env_.broker.start_offset(topic_, partition_);
+    return which == kEnd ? env_.broker.end_offset(topic_, partition_)
+                         : env_.broker.start_offset(topic_, partition_);
 }
 
 Result<void> SimInputStream::poll(std::vector<InputRecord>& out, std::size_t max) {
@@ -57,11 +56,14 @@ Result<void> SimInputStream::poll(std::vector<InputRecord>& out, std::size_t max
             continue;
         }
         taken += 1;
-        out.push_back(InputRecord{record.offset, record.timestamp, record.key, record.value, record.headers});
+        out.push_back(
+            InputRecord{record.offset, record.timestamp, record.key, record.value, record.headers});
     }
     furthest_ = std::max(furthest_, next_);
     if (taken < max) {
-        end_seen_ = env_.mutant == Mutant::EndSeenAtHighWatermark ? env_.broker.end_offset(topic_, partition_) : next_;
+        end_seen_ = env_.mutant == Mutant::EndSeenAtHighWatermark
+                        ? env_.broker.end_offset(topic_, partition_)
+                        : next_;
         if (stable < env_.broker.end_offset(topic_, partition_)) {
             env_.sometimes("input_held_at_stable_offset");
         }
@@ -69,9 +71,13 @@ Result<void> SimInputStream::poll(std::vector<InputRecord>& out, std::size_t max
     return {};
 }
 
-std::optional<Offset> SimInputStream::end_seen() const { return end_seen_; }
+std::optional<Offset> SimInputStream::end_seen() const {
+    return end_seen_;
+}
 
-std::optional<Offset> SimInputStream::high_watermark() const { return env_.broker.end_offset(topic_, partition_); }
+std::optional<Offset> SimInputStream::high_watermark() const {
+    return env_.broker.end_offset(topic_, partition_);
+}
 
 Offset SimEndOffsets::end_of(Topic topic, PartitionId partition) const {
     if (env_.mutant == Mutant::EndOffsetsStable) {
@@ -99,23 +105,24 @@ Result<EndOffsets::Answer> SimEndOffsets::ask(const std::vector<PartitionId>& su
     for (const PartitionId partition : suppressions) {
         answer.suppressions[partition] = end_of(Topic::Suppressions, partition);
     }
-    for (PartitionId partition = 0; partition < env_.broker.partitions(Topic::AddressSuppressions); ++partition) {
+    for (PartitionId partition = 0; partition < env_.broker.partitions(Topic::AddressSuppressions);
+         ++partition) {
         answer.address_suppressions[partition] = end_of(Topic::AddressSuppressions, partition);
     }
     env_.scheduler.sleep(env_.latency() / 2);
     return answer;
 }
 
-SimStore::SimStore(Env& env, std::shared_ptr<Process> process, Machine& machine, PartitionId partition)
-    : env_(env),
-      process_(std::move(process)),
-      machine_(machine),
-      partition_(partition),
+SimStore::SimStore(Env& env, std::shared_ptr<Process> process, Machine& machine,
+                   PartitionId partition)
+    : env_(env), process_(std::move(process)), machine_(machine), partition_(partition),
       disk_(machine.disks[partition]) {
     disk_.in_use = true;
 }
 
-SimStore::~SimStore() { disk_.in_use = false; }
+SimStore::~SimStore() {
+    disk_.in_use = false;
+}
 
 bool SimStore::damaged() const {
     if (!env_.dice(env_.faults.store_corrupt)) {
@@ -134,7 +141,8 @@ Result<std::optional<std::string>> SimStore::get(std::string_view key) const {
     return row == disk_.rows.end() ? std::optional<std::string>() : std::optional(row->second);
 }
 
-Result<std::vector<std::pair<std::string, std::string>>> SimStore::scan(std::string_view begin, std::string_view end,
+Result<std::vector<std::pair<std::string, std::string>>> SimStore::scan(std::string_view begin,
+                                                                        std::string_view end,
                                                                         std::size_t limit) const {
     if (damaged()) {
         return fail(ErrorCode::Corrupt, "checksum mismatch");

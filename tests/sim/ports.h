@@ -42,7 +42,8 @@ private:
 
 class SimEndOffsets final : public EndOffsets {
 public:
-    SimEndOffsets(Env& env, std::shared_ptr<Process> process) : env_(env), process_(std::move(process)) {}
+    SimEndOffsets(Env& env, std::shared_ptr<Process> process)
+        : env_(env), process_(std::move(process)) {}
     Result<Answer> ask(const std::vector<PartitionId>& suppressions) override;
 
 private:
@@ -57,7 +58,8 @@ public:
     SimStore(Env& env, std::shared_ptr<Process> process, Machine& machine, PartitionId partition);
     ~SimStore() override;
     Result<std::optional<std::string>> get(std::string_view key) const override;
-    Result<std::vector<std::pair<std::string, std::string>>> scan(std::string_view begin, std::string_view end,
+    Result<std::vector<std::pair<std::string, std::string>>> scan(std::string_view begin,
+                                                                  std::string_view end,
                                                                   std::size_t limit) const override;
     Result<void> write(const StoreBatch& batch) override;
     Result<void> wipe() override;

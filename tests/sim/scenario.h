@@ -31,7 +31,8 @@ inline std::size_t send(World& world, const Mail& mail, const std::string& extra
     return number;
 }
 
-inline std::size_t suppress(World& world, const std::string& recipient, TransactionId transaction = 0,
+inline std::size_t suppress(World& world, const std::string& recipient,
+                            TransactionId transaction = 0,
                             SuppressionReason reason = SuppressionReason::Complaint) {
     SuppressionSpec spec;
     spec.whom = recipient;
@@ -49,12 +50,14 @@ inline std::vector<std::string> outcomes_of(World& world, const std::string& mes
     const auto text_after = [](const std::string& json, const std::string& name) {
         const auto at = json.find("\"" + name + "\":\"");
         const auto begin = at + name.size() + 4;
-        return at == std::string::npos ? std::string() : json.substr(begin, json.find('"', begin) - begin);
+        return at == std::string::npos ? std::string()
+                                       : json.substr(begin, json.find('"', begin) - begin);
     };
     for (PartitionId partition = 0; partition < broker.partitions(Topic::Outcomes); ++partition) {
         for (const LogRecord& record : broker.log(Topic::Outcomes, partition)) {
             if (broker.is_data(record) && text_after(*record.value, "message_id") == message_id) {
-                found.push_back(text_after(*record.value, "outcome") + "/" + text_after(*record.value, "reason"));
+                found.push_back(text_after(*record.value, "outcome") + "/" +
+                                text_after(*record.value, "reason"));
             }
         }
     }
@@ -86,7 +89,8 @@ inline bool running(World& world) {
         }
         for (PartitionId partition = 0; partition < world.options().partitions; ++partition) {
             Instance* owner = world.owner(partition);
-            if (owner == nullptr || owner->partition(partition) == nullptr || !owner->all_running()) {
+            if (owner == nullptr || owner->partition(partition) == nullptr ||
+                !owner->all_running()) {
                 return false;
             }
         }

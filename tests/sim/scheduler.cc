@@ -15,7 +15,6 @@ constexpr std::size_t kStackBytes = std::size_t{256} << 10U;
 // Of fibers that are over, in any world: fresh memory costs page faults.
 thread_local std::vector<std::unique_ptr<char[]>> free_stacks;
 
-
 // swapcontext saves the signal mask, which costs two system calls; only entering a stack needs it.
 void switch_stacks(StackContext& from, StackContext& to) {
 #if defined(__SANITIZE_ADDRESS__)
@@ -60,8 +59,8 @@ Fiber::Fiber(Scheduler& scheduler, std::shared_ptr<Process> process, std::functi
     context_.machine.uc_stack.ss_size = kStackBytes;
     context_.machine.uc_link = nullptr;
     const auto self = reinterpret_cast<std::uintptr_t>(this);
-    makecontext(&context_.machine, reinterpret_cast<void (*)()>(&Fiber::enter), 2, static_cast<unsigned>(self >> 32U),
-                static_cast<unsigned>(self));
+    makecontext(&context_.machine, reinterpret_cast<void (*)()>(&Fiber::enter), 2,
+                static_cast<unsigned>(self >> 32U), static_cast<unsigned>(self));
 }
 
 Fiber::~Fiber() {
@@ -139,11 +138,13 @@ void Scheduler::at(Time when, std::function<void()> event) {
     events_.push(Event{std::max(when, now_), ++serial_, nullptr, std::move(event)});
 }
 
-void Scheduler::at(Time when, const std::shared_ptr<Process>& process, std::function<void()> event) {
+void Scheduler::at(Time when, const std::shared_ptr<Process>& process,
+                   std::function<void()> event) {
     events_.push(Event{std::max(when, now_), ++serial_, process, std::move(event)});
 }
 
-std::shared_ptr<Fiber> Scheduler::spawn(const std::shared_ptr<Process>& process, std::function<void()> body) {
+std::shared_ptr<Fiber> Scheduler::spawn(const std::shared_ptr<Process>& process,
+                                        std::function<void()> body) {
     std::erase_if(process->fibers_, [](const auto& fiber) { return fiber->finished(); });
     std::shared_ptr<Fiber> fiber(new Fiber(*this, process, std::move(body)));
     process->fibers_.push_back(fiber);
@@ -163,11 +164,17 @@ void Scheduler::suspend(Time until, bool wakeable) {
     fiber.leave();
 }
 
-void Scheduler::sleep(Time duration) { suspend(now_ + duration, false); }
+void Scheduler::sleep(Time duration) {
+    suspend(now_ + duration, false);
+}
 
-void Scheduler::wait_until(Time when) { suspend(when, true); }
+void Scheduler::wait_until(Time when) {
+    suspend(when, true);
+}
 
-void Scheduler::pause(const std::shared_ptr<Process>& process) { process->paused_ = true; }
+void Scheduler::pause(const std::shared_ptr<Process>& process) {
+    process->paused_ = true;
+}
 
 void Scheduler::resume(const std::shared_ptr<Process>& process) {
     process->paused_ = false;
@@ -221,6 +228,8 @@ bool Scheduler::step(Time until) {
     return true;
 }
 
-void Scheduler::skip(Time duration) { now_ += duration; }
+void Scheduler::skip(Time duration) {
+    now_ += duration;
+}
 
 }  // namespace postlane::sim

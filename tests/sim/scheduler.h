@@ -4,8 +4,8 @@
 // A process groups what a kill -9 ends and a SIGSTOP pauses. Nothing reads a real clock or sleeps.
 #pragma once
 
-#include <csetjmp>
 #include <ucontext.h>
+#include <csetjmp>
 
 #include <cstdint>
 #include <functional>
@@ -99,7 +99,8 @@ public:
     void at(Time when, std::function<void()> event);
     // Not if the process is dead by then; later if it is paused then.
     void at(Time when, const std::shared_ptr<Process>& process, std::function<void()> event);
-    std::shared_ptr<Fiber> spawn(const std::shared_ptr<Process>& process, std::function<void()> body);
+    std::shared_ptr<Fiber> spawn(const std::shared_ptr<Process>& process,
+                                 std::function<void()> body);
 
     // Inside a fiber. Throws Killed if its process died meanwhile.
     void sleep(Time duration);

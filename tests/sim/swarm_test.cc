@@ -24,7 +24,8 @@ std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
 // A rule of the core that is violated ends the process; then this is how to meet it again.
 volatile std::uint64_t seed_at_work = 0;
 void name_the_seed(int /*signal*/) {
-    std::fprintf(stderr, "aborted at SIM_SEED=%llu\n", static_cast<unsigned long long>(seed_at_work));
+    std::fprintf(stderr, "aborted at SIM_SEED=%llu\n",
+                 static_cast<unsigned long long>(seed_at_work));
     std::signal(SIGABRT, SIG_DFL);
 }
 
@@ -101,11 +102,13 @@ TEST(Swarm, PromisesHoldWhateverHappens) {
             probes[probe] += times;
         }
         if (seed % 100 == 0) {
-            EXPECT_EQ(judge(options).trace_hash, verdict.trace_hash) << "not deterministic: SIM_SEED=" << seed;
+            EXPECT_EQ(judge(options).trace_hash, verdict.trace_hash)
+                << "not deterministic: SIM_SEED=" << seed;
         }
     }
     for (const char* probe : kSometimes) {
-        EXPECT_TRUE(!wide || probes.contains(probe)) << "never happened, so nothing is proven about it: " << probe;
+        EXPECT_TRUE(!wide || probes.contains(probe))
+            << "never happened, so nothing is proven about it: " << probe;
     }
     for (const auto& [probe, times] : probes) {
         std::printf("%10llu %s\n", static_cast<unsigned long long>(times), probe.c_str());

@@ -28,7 +28,8 @@ TEST(Timeline, SameIdWithAnotherBodyIsNotSent) {
 }
 
 Mail step(std::uint64_t number) {
-    return Mail{.message_id = "m" + std::to_string(number), .sequence = SequenceRef{"drip", number}};
+    return Mail{.message_id = "m" + std::to_string(number),
+                .sequence = SequenceRef{"drip", number}};
 }
 
 // Timeline 13. Also across a kill: the gap's timer is durable.
@@ -112,7 +113,8 @@ TEST(Timeline, WrongClockSendsNeitherEarlyNorLate) {
         world.machine(0).wall_skew = std::chrono::minutes{minutes};
         ASSERT_TRUE(running(world));
         const Time due = world.env().now() + 30 * kSecond;
-        const std::string at = fmt::format(R"(,"send_at":"{}")", format_time(world.env().broker.time_at(due)));
+        const std::string at =
+            fmt::format(R"(,"send_at":"{}")", format_time(world.env().broker.time_at(due)));
         const std::size_t mail = send(world, Mail{}, at);
         send(world, step(2));
         world.run_for(kSecond);
@@ -134,7 +136,8 @@ TEST(Timeline, WrongClockSendsNeitherEarlyNorLate) {
 TEST(Timeline, PoisonEndsAloneAndNothingElseWaits) {
     World world(one_instance(7));
     ASSERT_TRUE(running(world));
-    for (const std::string& value : {std::string("{"), std::string(70'000, 'x'), std::string("\xff\xfe")}) {
+    for (const std::string& value :
+         {std::string("{"), std::string(70'000, 'x'), std::string("\xff\xfe")}) {
         SendSpec spec;
         spec.recipient = "r1";
         spec.message_id = "poison";
@@ -179,8 +182,10 @@ TEST(Timeline, MisroutedSuppressionIsForwarded) {
     spec.whom = "r1";
     spec.reason = SuppressionReason::Complaint;
     spec.occurred_at = world.env().broker.time();
-    record.headers.push_back({kSpecHeader, std::to_string(world.traffic().add_suppression(std::move(spec)))});
-    (void)world.env().broker.append(Topic::Suppressions, 1 - world.traffic().home_of("r1"), std::move(record));
+    record.headers.push_back(
+        {kSpecHeader, std::to_string(world.traffic().add_suppression(std::move(spec)))});
+    (void)world.env().broker.append(Topic::Suppressions, 1 - world.traffic().home_of("r1"),
+                                    std::move(record));
     world.run_for(3 * kSecond);
     send(world, Mail{});
     expect_good_end(world);
@@ -197,10 +202,11 @@ TEST(Timeline, StepsOfOneCampaignAreNoDuplicates) {
         spec.address = "r1@example.com";
         spec.message_id = fmt::format("campaign:spring:sequence:drip:{}", number);
         spec.sequence = SequenceRef{"drip", number};
-        spec.value = fmt::format(R"({{"to":{{"email":"r1@example.com"}},"campaign_id":"spring","route":"keyed",)"
-                                 R"("sequence":{{"id":"drip","step":{}}},)"
-                                 R"("content":{{"subject":"T{}","text":"x"}}}})",
-                                 number, number - 1);
+        spec.value = fmt::format(
+            R"({{"to":{{"email":"r1@example.com"}},"campaign_id":"spring","route":"keyed",)"
+            R"("sequence":{{"id":"drip","step":{}}},)"
+            R"("content":{{"subject":"T{}","text":"x"}}}})",
+            number, number - 1);
         (void)world.traffic().produce_send(world.traffic().add_send(std::move(spec)));
     }
     expect_good_end(world);
@@ -214,7 +220,8 @@ TEST(Timeline, TimeToLiveCountsFromDue) {
     World world(options);
     ASSERT_TRUE(running(world));
     const Time due = world.env().now() + 60 * kSecond;
-    const std::string at = fmt::format(R"(,"send_at":"{}")", format_time(world.env().broker.time_at(due)));
+    const std::string at =
+        fmt::format(R"(,"send_at":"{}")", format_time(world.env().broker.time_at(due)));
     const std::size_t mail = send(world, Mail{}, at);
     expect_good_end(world);
     EXPECT_EQ(executions_of(world, mail), 1U);

@@ -19,7 +19,9 @@ Options two_instances(std::uint64_t seed) {
 }
 
 // The machine whose instance owns the only partition.
-int owner_of_all(World& world) { return world.owner(0)->machine().number; }
+int owner_of_all(World& world) {
+    return world.owner(0)->machine().number;
+}
 
 bool handed_over(World& world, std::size_t spec) {
     return world.run_until(30 * kSecond, [&] { return requests_of(world, spec) > 0; });
@@ -29,7 +31,9 @@ bool handed_over(World& world, std::size_t spec) {
 TEST(Timeline, ZombieWithAKeyIsReplayedOnce) {
     World world(two_instances(1));
     ASSERT_TRUE(running(world));
-    world.esp().treat = [](std::size_t, const std::string&) { return Esp::Treatment::HangExecuted; };
+    world.esp().treat = [](std::size_t, const std::string&) {
+        return Esp::Treatment::HangExecuted;
+    };
     const std::size_t mail = send(world, Mail{});
     ASSERT_TRUE(handed_over(world, mail));
     world.pause(owner_of_all(world), 40 * kSecond);
@@ -62,7 +66,8 @@ TEST(Timeline, ZombieThatHadNotHandedOverIsRefused) {
         ASSERT_TRUE(running(world));
         const std::size_t mail = send(world, Mail{.route = "plain"});
         const int owner = owner_of_all(world);
-        ASSERT_TRUE(world.run_until(30 * kSecond, [&] { return world.instance(owner)->open_intents() > 0; }));
+        ASSERT_TRUE(world.run_until(30 * kSecond,
+                                    [&] { return world.instance(owner)->open_intents() > 0; }));
         world.run_for(20 * kMillisecond);
         if (requests_of(world, mail) > 0) {
             continue;  // too fast this time
@@ -96,7 +101,8 @@ TEST(Timeline, RapidRevokeAndReassign) {
     World world(options);
     ASSERT_TRUE(running(world));
     for (int number = 0; number < 40; ++number) {
-        send(world, Mail{.recipient = "r" + std::to_string(number % 7), .message_id = "m" + std::to_string(number),
+        send(world, Mail{.recipient = "r" + std::to_string(number % 7),
+                         .message_id = "m" + std::to_string(number),
                          .route = number % 2 == 0 ? "plain" : "keyed"});
         if (number % 4 == 0) {
             world.group().force_rebalance();
@@ -131,7 +137,8 @@ TEST(Timeline, OwnRestartKeepsAttemptsOnTheWire) {
         ASSERT_TRUE(handed_over(world, mail));
         world.env().faults.commit_unknown = 1;
         send(world, Mail{.recipient = "r2", .message_id = "m2"});
-        ASSERT_TRUE(world.run_until(60 * kSecond, [&] { return world.env().probes["partition_restarted"] > 0; }));
+        ASSERT_TRUE(world.run_until(60 * kSecond,
+                                    [&] { return world.env().probes["partition_restarted"] > 0; }));
         world.env().faults.commit_unknown = 0;
         expect_good_end(world);
         EXPECT_EQ(outcomes_of(world, "m1"), std::vector<std::string>{"sent/accepted"});
@@ -178,7 +185,8 @@ TEST(Found, UnreadableStoreIsNoBrokenRule) {
         World world(options);
         ASSERT_TRUE(running(world));
         for (const std::uint64_t step : {3U, 5U, 2U, 8U}) {
-            send(world, Mail{.message_id = "m" + std::to_string(step), .sequence = SequenceRef{"drip", step}});
+            send(world, Mail{.message_id = "m" + std::to_string(step),
+                             .sequence = SequenceRef{"drip", step}});
         }
         world.run_for(4 * kSecond);
         world.env().faults.store_corrupt = 0.1;
@@ -196,7 +204,8 @@ TEST(Timeline, TwoGroupsOnOneLedgerFenceEachOther) {
     Instance* intruder = world.instance(other);
     intruder->assigned({0});
     for (int number = 0; number < 10; ++number) {
-        send(world, Mail{.recipient = "r" + std::to_string(number), .message_id = "m" + std::to_string(number),
+        send(world, Mail{.recipient = "r" + std::to_string(number),
+                         .message_id = "m" + std::to_string(number),
                          .route = "plain"});
         world.run_for(100 * kMillisecond);
     }
@@ -213,12 +222,16 @@ TEST(Timeline, CrashLeavesNoBacklogInDoubt) {
     options.config.dispatch.max_in_flight = 3;
     World world(options);
     ASSERT_TRUE(running(world));
-    world.esp().treat = [](std::size_t, const std::string&) { return Esp::Treatment::HangExecuted; };
+    world.esp().treat = [](std::size_t, const std::string&) {
+        return Esp::Treatment::HangExecuted;
+    };
     for (int number = 0; number < 50; ++number) {
-        send(world, Mail{.recipient = "r" + std::to_string(number), .message_id = "m" + std::to_string(number),
+        send(world, Mail{.recipient = "r" + std::to_string(number),
+                         .message_id = "m" + std::to_string(number),
                          .route = "plain"});
     }
-    ASSERT_TRUE(world.run_until(30 * kSecond, [&] { return world.instance(0)->open_intents() >= 3; }));
+    ASSERT_TRUE(
+        world.run_until(30 * kSecond, [&] { return world.instance(0)->open_intents() >= 3; }));
     world.kill(0, kSecond);
     world.esp().treat = nullptr;
     expect_good_end(world);
@@ -258,7 +271,8 @@ TEST(Timeline, FenceComesBeforeTheRestore) {
         World world(options);
         ASSERT_TRUE(running(world));
         for (int number = 0; number < 10; ++number) {
-            send(world, Mail{.recipient = "r" + std::to_string(number), .message_id = "m" + std::to_string(number)});
+            send(world, Mail{.recipient = "r" + std::to_string(number),
+                             .message_id = "m" + std::to_string(number)});
         }
         world.run_for(world.env().random.between(0, kSecond));
         world.pause(owner_of_all(world), 7 * kSecond);

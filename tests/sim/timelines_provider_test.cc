@@ -15,7 +15,9 @@ Options one_instance(std::uint64_t seed) {
 
 std::function<Treatment(std::size_t, const std::string&)> first_then_accept(Treatment first) {
     auto done = std::make_shared<bool>(false);
-    return [=](std::size_t, const std::string&) { return std::exchange(*done, true) ? Treatment::Accept : first; };
+    return [=](std::size_t, const std::string&) {
+        return std::exchange(*done, true) ? Treatment::Accept : first;
+    };
 }
 
 // Timelines 6 and 26: the provider accepts, the connection dies. And what else one answer can be.
@@ -26,7 +28,9 @@ struct AnswerRow {
     std::string outcome;
     std::size_t executions;
 };
-void PrintTo(const AnswerRow& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const AnswerRow& row, std::ostream* out) {
+    *out << row.name;
+}
 
 class FirstAnswer : public testing::TestWithParam<AnswerRow> {};
 
@@ -46,18 +50,18 @@ INSTANTIATE_TEST_SUITE_P(
     Timeline, FirstAnswer,
     testing::Values(
         //        name                       first answer                 route    outcome                        times
-        AnswerRow{"KeyedAnswerLost",         Treatment::LoseAnswer,       "keyed", kSent,                         1},
-        AnswerRow{"UnkeyedAnswerLost",       Treatment::LoseAnswer,       "plain", kDoubt,                        1},
-        AnswerRow{"ParkedAnswerLost",        Treatment::LoseAnswer,       "park",  kDoubt,                        1},
-        AnswerRow{"KeyedErrorExecuted",      Treatment::ErrorExecuted,    "keyed", kSent,                         1},
-        AnswerRow{"UnkeyedErrorExecuted",    Treatment::ErrorExecuted,    "plain", kDoubt,                        1},
-        AnswerRow{"UnkeyedErrorNotExecuted", Treatment::ErrorNotExecuted, "plain", kDoubt,                        0},
-        AnswerRow{"KeyedStillRunning",       Treatment::HangLate,         "keyed", kSent,                         1},
-        AnswerRow{"UnkeyedHangs",            Treatment::HangLate,         "plain", kDoubt,                        1},
-        AnswerRow{"Throttled",               Treatment::Throttle,         "plain", kSent,                         1},
-        AnswerRow{"Rejected",                Treatment::Reject,           "plain", "failed/rejected_by_provider", 0},
-        AnswerRow{"RejectedThenTheNext",     Treatment::Reject,           "both",  kSent,                         1},
-        AnswerRow{"InDoubtNeverTheNext",     Treatment::LoseAnswer,       "both",  kSent,                         1}),
+        AnswerRow{"KeyedAnswerLost", Treatment::LoseAnswer, "keyed", kSent, 1},
+        AnswerRow{"UnkeyedAnswerLost", Treatment::LoseAnswer, "plain", kDoubt, 1},
+        AnswerRow{"ParkedAnswerLost", Treatment::LoseAnswer, "park", kDoubt, 1},
+        AnswerRow{"KeyedErrorExecuted", Treatment::ErrorExecuted, "keyed", kSent, 1},
+        AnswerRow{"UnkeyedErrorExecuted", Treatment::ErrorExecuted, "plain", kDoubt, 1},
+        AnswerRow{"UnkeyedErrorNotExecuted", Treatment::ErrorNotExecuted, "plain", kDoubt, 0},
+        AnswerRow{"KeyedStillRunning", Treatment::HangLate, "keyed", kSent, 1},
+        AnswerRow{"UnkeyedHangs", Treatment::HangLate, "plain", kDoubt, 1},
+        AnswerRow{"Throttled", Treatment::Throttle, "plain", kSent, 1},
+        AnswerRow{"Rejected", Treatment::Reject, "plain", "failed/rejected_by_provider", 0},
+        AnswerRow{"RejectedThenTheNext", Treatment::Reject, "both", kSent, 1},
+        AnswerRow{"InDoubtNeverTheNext", Treatment::LoseAnswer, "both", kSent, 1}),
     [](const auto& row) { return row.param.name; });
 
 // Timeline 10. Suppressed while the first attempt's result is unknown: no second attempt.
@@ -70,7 +74,8 @@ TEST(Timeline, SuppressedDuringTheRequestIsNotRetried) {
     suppress(world, "r1");
     expect_good_end(world);
     EXPECT_EQ(requests_of(world, mail), 1U);
-    EXPECT_EQ(outcomes_of(world, "m1"), std::vector<std::string>{"ambiguous/suppressed_while_in_doubt"});
+    EXPECT_EQ(outcomes_of(world, "m1"),
+              std::vector<std::string>{"ambiguous/suppressed_while_in_doubt"});
 }
 
 // Timeline 11. Nobody answers where the suppressions end: nothing is sent, and it goes on once somebody does.
@@ -93,11 +98,13 @@ TEST(Timeline, RestartDropsViewAndProofTogether) {
         ASSERT_TRUE(running(world));
         world.env().faults.commit_aborted = 1;
         suppress(world, "r1");
-        ASSERT_TRUE(world.run_until(30 * kSecond, [&] { return world.env().probes["partition_restarted"] > 0; }));
+        ASSERT_TRUE(world.run_until(30 * kSecond,
+                                    [&] { return world.env().probes["partition_restarted"] > 0; }));
         world.env().faults.commit_aborted = 0;
         send(world, Mail{});
         expect_good_end(world);
-        EXPECT_EQ(outcomes_of(world, "m1"), std::vector<std::string>{"suppressed_at_send/suppressed"});
+        EXPECT_EQ(outcomes_of(world, "m1"),
+                  std::vector<std::string>{"suppressed_at_send/suppressed"});
     }
 }
 
@@ -145,7 +152,8 @@ TEST(Timeline, LongOutageOfTheProvider) {
     ASSERT_TRUE(running(world));
     world.esp().treat = [](std::size_t, const std::string&) { return Treatment::ErrorNotExecuted; };
     for (int number = 0; number < 100; ++number) {
-        send(world, Mail{.recipient = "r" + std::to_string(number), .message_id = "m" + std::to_string(number),
+        send(world, Mail{.recipient = "r" + std::to_string(number),
+                         .message_id = "m" + std::to_string(number),
                          .route = "plain"});
     }
     world.run_for(300 * kSecond);

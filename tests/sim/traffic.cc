@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::array kCategories{"marketing", "receipts", "news"};
 
-std::string subject_of(std::size_t spec) { return "T" + std::to_string(spec); }
+std::string subject_of(std::size_t spec) {
+    return "T" + std::to_string(spec);
+}
 
 LogRecord record_of(const std::string& key, const std::string& value, std::size_t spec) {
     LogRecord record;
@@ -28,10 +30,13 @@ std::string_view word(SuppressionEvent::Action action) {
 }  // namespace
 
 PartitionId Traffic::home_of(const std::string& recipient) const {
-    return partition_for(recipient, env_.broker.partitions(Topic::Sends), config_.kafka.partitioner);
+    return partition_for(recipient, env_.broker.partitions(Topic::Sends),
+                         config_.kafka.partitioner);
 }
 
-Time Traffic::some_time(const TrafficOptions& options) { return env_.now() + env_.random.between(0, options.duration); }
+Time Traffic::some_time(const TrafficOptions& options) {
+    return env_.now() + env_.random.between(0, options.duration);
+}
 
 SendSpec Traffic::new_spec(const TrafficOptions& options) {
     SendSpec spec;
@@ -46,26 +51,29 @@ SendSpec Traffic::new_spec(const TrafficOptions& options) {
 
 std::size_t Traffic::add_send(SendSpec spec, std::string extra_members) {
     const std::size_t number = sends_.size();
-    std::string value = fmt::format(R"({{"to":{{"email":"{}"}},"category":"{}","route":"{}")", spec.address,
-                                    spec.category, spec.route);
+    std::string value = fmt::format(R"({{"to":{{"email":"{}"}},"category":"{}","route":"{}")",
+                                    spec.address, spec.category, spec.route);
     if (spec.message_id.empty()) {
         // The contract's default for campaign and sequence.
         spec.message_id = fmt::format("campaign:c{}", number);
         value += fmt::format(R"(,"campaign_id":"c{}")", number);
         if (spec.sequence) {
-            spec.message_id += fmt::format(":sequence:{}:{}", spec.sequence->id, spec.sequence->step);
+            spec.message_id +=
+                fmt::format(":sequence:{}:{}", spec.sequence->id, spec.sequence->step);
         }
     } else {
         value += fmt::format(R"(,"message_id":"{}")", spec.message_id);
     }
     if (spec.sequence) {
-        value += fmt::format(R"(,"sequence":{{"id":"{}","step":{}}})", spec.sequence->id, spec.sequence->step);
+        value += fmt::format(R"(,"sequence":{{"id":"{}","step":{}}})", spec.sequence->id,
+                             spec.sequence->step);
     }
     if (spec.send_at) {
         value += fmt::format(R"(,"send_at":"{}")", format_time(env_.broker.time_at(*spec.send_at)));
     }
     if (spec.expires_at) {
-        value += fmt::format(R"(,"expires_at":"{}")", format_time(env_.broker.time_at(*spec.expires_at)));
+        value += fmt::format(R"(,"expires_at":"{}")",
+                             format_time(env_.broker.time_at(*spec.expires_at)));
     }
     value += extra_members;
     value += fmt::format(R"(,"content":{{"subject":"{}","text":"hello"}}}})", subject_of(number));
@@ -82,9 +90,11 @@ Offset Traffic::produce_send(std::size_t number) {
         spec.first_produced = env_.now();
     }
     const PartitionId partition = home_of(spec.recipient);
-    const Offset offset = env_.broker.append(Topic::Sends, partition, record_of(spec.recipient, spec.value, number));
-    env_.trace(env_.scheduler, "produced send {} p{}@{} {} {} {}{}", subject_of(number), partition, offset,
-               spec.recipient, spec.message_id, spec.sequence ? spec.sequence->id + "/" : "",
+    const Offset offset =
+        env_.broker.append(Topic::Sends, partition, record_of(spec.recipient, spec.value, number));
+    env_.trace(env_.scheduler, "produced send {} p{}@{} {} {} {}{}", subject_of(number), partition,
+               offset, spec.recipient, spec.message_id,
+               spec.sequence ? spec.sequence->id + "/" : "",
                spec.sequence ? std::to_string(spec.sequence->step) : "");
     return offset;
 }
@@ -146,11 +156,16 @@ void Traffic::offer_poison(const TrafficOptions& options, std::size_t number) {
     SendSpec spec = new_spec(options);
     spec.message_id = "p" + std::to_string(number);
     spec.poison = true;
-    constexpr std::array kValues{"{\"to\":", "[]", "{\"to\":{\"email\":\"x\"}}", " ", "null",
-                                 "{\"to\":{\"email\":\"a@example.com\"},\"route\":\"nowhere\",\"message_id\":\"q\","
-                                 "\"content\":{\"subject\":\"s\",\"text\":\"t\"}}",
-                                 "{\"to\":{\"email\":\"a@example.com\"},\"recipient_id\":\"other\",\"message_id\":"
-                                 "\"q\",\"content\":{\"subject\":\"s\",\"text\":\"t\"}}"};
+    constexpr std::array kValues{
+        "{\"to\":",
+        "[]",
+        "{\"to\":{\"email\":\"x\"}}",
+        " ",
+        "null",
+        "{\"to\":{\"email\":\"a@example.com\"},\"route\":\"nowhere\",\"message_id\":\"q\","
+        "\"content\":{\"subject\":\"s\",\"text\":\"t\"}}",
+        "{\"to\":{\"email\":\"a@example.com\"},\"recipient_id\":\"other\",\"message_id\":"
+        "\"q\",\"content\":{\"subject\":\"s\",\"text\":\"t\"}}"};
     const std::size_t kind = env_.random.below(kValues.size() + 2);
     spec.value = kind < kValues.size() ? kValues[kind] : "";
     const std::size_t made = add_send(std::move(spec));
@@ -173,7 +188,7 @@ void Traffic::offer_suppression(const TrafficOptions& options) {
     SuppressionSpec spec;
     spec.by_address = env_.random.chance(0.3);
     const std::string recipient = "r" + std::to_string(env_.random.below(options.recipients));
-    spec.whom = !spec.by_address ? recipient
+    spec.whom = !spec.by_address          ? recipient
                 : env_.random.chance(0.5) ? std::string("shared@example.com")
                                           : recipient + "@example.com";
     constexpr std::array kReasons{SuppressionReason::Unsubscribe, SuppressionReason::Complaint,
@@ -183,7 +198,8 @@ void Traffic::offer_suppression(const TrafficOptions& options) {
     if (env_.random.chance(0.3)) {
         spec.action = SuppressionEvent::Action::Unsuppress;
     }
-    const bool scoped = spec.reason == SuppressionReason::Unsubscribe || spec.reason == SuppressionReason::Manual;
+    const bool scoped =
+        spec.reason == SuppressionReason::Unsubscribe || spec.reason == SuppressionReason::Manual;
     if (scoped && env_.random.chance(0.4)) {
         const bool category = env_.random.chance(0.5) || next_sequence_ == 0;
         spec.scope.kind = category ? Scope::Kind::Category : Scope::Kind::Sequence;
@@ -193,10 +209,12 @@ void Traffic::offer_suppression(const TrafficOptions& options) {
     // Close to some send, because that is where races are.
     Time when = some_time(options);
     if (!send_times_.empty() && env_.random.chance(0.7)) {
-        when = send_times_[env_.random.below(send_times_.size())] + env_.random.between(-kSecond, kSecond);
+        when = send_times_[env_.random.below(send_times_.size())] +
+               env_.random.between(-kSecond, kSecond);
     }
     when = std::max(when, env_.now());
-    spec.occurred_at = env_.broker.time_at(std::max<Time>(0, when - env_.random.between(0, 5 * kSecond)));
+    spec.occurred_at =
+        env_.broker.time_at(std::max<Time>(0, when - env_.random.between(0, 5 * kSecond)));
     if (spec.reason == SuppressionReason::SoftBounce) {
         spec.expires_at = spec.occurred_at + Millis{env_.random.between(1'000, 30'000)};
     }
@@ -269,12 +287,14 @@ std::size_t Traffic::add_suppression(SuppressionSpec spec) {
 
 Offset Traffic::produce_suppression(std::size_t number, TransactionId transaction) {
     const SuppressionSpec& spec = suppressions_.at(number);
-    std::string value = fmt::format(R"({{"action":"{}","reason":"{}","occurred_at":"{}")", word(spec.action),
-                                    to_string(spec.reason), format_time(spec.occurred_at));
+    std::string value =
+        fmt::format(R"({{"action":"{}","reason":"{}","occurred_at":"{}")", word(spec.action),
+                    to_string(spec.reason), format_time(spec.occurred_at));
     value += fmt::format(R"(,"{}":"{}")", spec.by_address ? "email" : "recipient_id", spec.whom);
     if (spec.scope.kind != Scope::Kind::Everything) {
         value += fmt::format(R"(,"scope":{{"{}":"{}"}})",
-                             spec.scope.kind == Scope::Kind::Category ? "category" : "sequence", spec.scope.name);
+                             spec.scope.kind == Scope::Kind::Category ? "category" : "sequence",
+                             spec.scope.name);
     }
     if (spec.expires_at && spec.action == SuppressionEvent::Action::Suppress) {
         value += fmt::format(R"(,"expires_at":"{}")", format_time(*spec.expires_at));
@@ -284,14 +304,16 @@ Offset Traffic::produce_suppression(std::size_t number, TransactionId transactio
     record.transaction = transaction;
     const Topic topic = spec.by_address ? Topic::AddressSuppressions : Topic::Suppressions;
     PartitionId partition =
-        spec.by_address ? partition_for(spec.whom, env_.broker.partitions(topic), config_.kafka.partitioner)
-                        : home_of(spec.whom);
+        spec.by_address
+            ? partition_for(spec.whom, env_.broker.partitions(topic), config_.kafka.partitioner)
+            : home_of(spec.whom);
     if (!spec.by_address && env_.random.chance(0.05)) {
         partition = (partition + 1) % env_.broker.partitions(topic);  // to be forwarded
     }
     const Offset offset = env_.broker.append(topic, partition, std::move(record));
-    env_.trace(env_.scheduler, "produced {} {} of {} {} p{}@{}{}", word(spec.action), to_string(spec.reason), spec.whom,
-               to_string(spec.scope), partition, offset, transaction == 0 ? "" : " in an open transaction");
+    env_.trace(env_.scheduler, "produced {} {} of {} {} p{}@{}{}", word(spec.action),
+               to_string(spec.reason), spec.whom, to_string(spec.scope), partition, offset,
+               transaction == 0 ? "" : " in an open transaction");
     return offset;
 }
 

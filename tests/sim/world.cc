@@ -13,8 +13,7 @@ constexpr int kExitConfig = 78;
 World::World(const Options& options)
     : options_(options),
       env_(options.seed, options.partitions, options.address_partitions, options.print_trace),
-      esp_(env_, options_.config),
-      traffic_(env_, options_.config),
+      esp_(env_, options_.config), traffic_(env_, options_.config),
       group_(env_, options.partitions, options.session_timeout) {
     env_.faults = options.faults;
     env_.mutant = options.mutant;
@@ -23,8 +22,8 @@ World::World(const Options& options)
     for (Slot& slot : slots_) {
         slot.machine = std::make_unique<Machine>();
         slot.machine->number = number++;
-        slot.machine->boot_offset =
-            env_.random.between(kSecond, env_.random.chance(0.5) ? 100 * kSecond : 100'000 * kSecond);
+        slot.machine->boot_offset = env_.random.between(
+            kSecond, env_.random.chance(0.5) ? 100 * kSecond : 100'000 * kSecond);
         if (env_.dice(env_.faults.clock_jumps)) {
             slot.machine->wall_skew = Millis{env_.random.between(-600'000, 600'000)};
         }
@@ -60,7 +59,8 @@ World::~World() {
             bury(slot, kForever);
         }
     }
-    while (std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.instance != nullptr; }) &&
+    while (std::any_of(slots_.begin(), slots_.end(),
+                       [](const Slot& slot) { return slot.instance != nullptr; }) &&
            env_.scheduler.step(env_.now())) {
     }
 }
@@ -71,7 +71,8 @@ void World::start(int number) {
         return;
     }
     tamper_with_disks(slot);
-    const std::string name = fmt::format("{}{}", static_cast<char>('A' + number), ++slot.incarnation);
+    const std::string name =
+        fmt::format("{}{}", static_cast<char>('A' + number), ++slot.incarnation);
     slot.leaving = false;
     slot.instance = std::make_unique<Instance>(
         env_, esp_, options_.config, *slot.machine, name,
@@ -139,7 +140,8 @@ void World::lose_power(int number, Time down_for) {
 
 void World::pause(int number, Time duration) {
     Slot& slot = slots_.at(static_cast<std::size_t>(number));
-    if (!slot.instance || !slot.instance->process()->alive() || slot.instance->process()->paused()) {
+    if (!slot.instance || !slot.instance->process()->alive() ||
+        slot.instance->process()->paused()) {
         return;
     }
     const auto process = slot.instance->process();
@@ -193,7 +195,8 @@ void World::tick() {
     }
     group_.tick();
     for (Slot& slot : slots_) {
-        if (slot.leaving && slot.instance && slot.instance->process()->alive() && !slot.instance->holds_partitions()) {
+        if (slot.leaving && slot.instance && slot.instance->process()->alive() &&
+            !slot.instance->holds_partitions()) {
             group_.leave(slot.instance.get());
             bury(slot, slot.down_for);
         }
@@ -227,7 +230,8 @@ void World::trouble() {
         machine(someone()).wall_skew = Millis{env_.random.between(-600'000, 600'000)};
     }
     if (faults_per_tick(faults.compactions)) {
-        env_.broker.compact(static_cast<PartitionId>(env_.random.below(static_cast<std::size_t>(options_.partitions))),
+        env_.broker.compact(static_cast<PartitionId>(
+                                env_.random.below(static_cast<std::size_t>(options_.partitions))),
                             Instant{});
         env_.sometimes("ledger_compacted");
     }
@@ -269,7 +273,8 @@ void World::heal() {
 
 Instance* World::owner(PartitionId partition) {
     for (Slot& slot : slots_) {
-        if (slot.instance && slot.instance->process()->alive() && slot.instance.get() == group_.owner(partition)) {
+        if (slot.instance && slot.instance->process()->alive() &&
+            slot.instance.get() == group_.owner(partition)) {
             return slot.instance.get();
         }
     }
@@ -292,7 +297,8 @@ std::string World::still_busy() const {
         const auto count = [&](Topic topic) {
             const auto& log = env_.broker.log(topic, partition);
             return static_cast<std::size_t>(std::count_if(
-                log.begin(), log.end(), [&](const LogRecord& record) { return env_.broker.is_data(record); }));
+                log.begin(), log.end(),
+                [&](const LogRecord& record) { return env_.broker.is_data(record); }));
         };
         inputs += count(Topic::Sends) + count(Topic::Suppressions);
         answers += count(Topic::Outcomes);
@@ -328,7 +334,8 @@ bool World::run_until_quiet(Time at_most) {
 }
 
 std::string World::reproduce() const {
-    return fmt::format("seed {}: SIM_SEED={} sim_test prints its trace", options_.seed, options_.seed);
+    return fmt::format("seed {}: SIM_SEED={} sim_test prints its trace", options_.seed,
+                       options_.seed);
 }
 
 }  // namespace postlane::sim

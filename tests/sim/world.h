@@ -70,9 +70,13 @@ public:
     // Only while nobody runs: processes read it whenever they like.
     [[nodiscard]] Config& new_config() { return options_.config; }
     [[nodiscard]] Group& group() { return group_; }
-    [[nodiscard]] Machine& machine(int number) { return *slots_.at(static_cast<std::size_t>(number)).machine; }
+    [[nodiscard]] Machine& machine(int number) {
+        return *slots_.at(static_cast<std::size_t>(number)).machine;
+    }
     // Null while it is down.
-    [[nodiscard]] Instance* instance(int number) { return slots_.at(static_cast<std::size_t>(number)).instance.get(); }
+    [[nodiscard]] Instance* instance(int number) {
+        return slots_.at(static_cast<std::size_t>(number)).instance.get();
+    }
     [[nodiscard]] Instance* owner(PartitionId partition);
     void start(int number);
     void kill(int number, Time down_for);
