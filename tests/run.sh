@@ -41,6 +41,12 @@ ctests() {
     fi
 }
 
+# Scenarios run against the clock. What failed is tried once more, alone, and both runs stay in the log.
+black_box() {
+    timeout --foreground --signal=INT --kill-after=120 18m tests/integration/run.sh ||
+        timeout --foreground --signal=INT --kill-after=120 10m tests/integration/run.sh --last-failed
+}
+
 echo "=== build"
 cmake --preset release --log-level=WARNING
 cmake --build --preset release
@@ -51,7 +57,7 @@ stage "simulator" ctests 6 --parallel "$jobs" --label-regex '^sim$'
 stage "adapters on a real broker" ctests 8 --no-tests=error --label-regex '^broker$'
 end_broker
 # SIGINT, so that pytest ends what its fixtures started.
-stage "black box" timeout --foreground --signal=INT --kill-after=120 18m tests/integration/run.sh
+stage "black box" black_box
 
 echo
 if [ "${#failed[@]}" -gt 0 ]; then

@@ -3,4 +3,4 @@
 # Further arguments go to pytest, e.g. `-k zombie`. Under a sanitizer set POSTLANE_TEST_SLOWNESS=5.
 set -eu
 cd "$(dirname "$0")"
-exec /usr/bin/python3 -m pytest -q -ra --durations=15 -p no:cacheprovider "$@"
+exec /usr/bin/python3 -m pytest -q -ra --durations=15 -o cache_dir=../../build/pytest-cache "$@"
