@@ -23,6 +23,7 @@ constexpr std::chrono::seconds kProgressInterval{5};
 constexpr std::chrono::minutes kTopologyInterval{5};
 constexpr std::chrono::seconds kExitGrace{5};
 
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): a signal has nothing else
 volatile std::sig_atomic_t stop_signals = 0;
 void on_stop_signal(int /*signal*/) {
     stop_signals = stop_signals + 1;

@@ -151,7 +151,7 @@ OrderingStatus ListenerSet::ordering() const {
 
 template <class T>
 AdminResult<T> ListenerSet::ask(PartitionId partition,
-                                std::function<AdminResult<T>(Partition&)> question) const {
+                                const std::function<AdminResult<T>(Partition&)>& question) const {
     auto promise = std::make_shared<std::promise<AdminResult<T>>>();
     auto answer = promise->get_future();
     const bool ours = instance_.ask(partition, [promise, question](Partition& asked) {

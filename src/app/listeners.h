@@ -40,7 +40,7 @@ public:
 private:
     template <class T>
     AdminResult<T> ask(PartitionId partition,
-                       std::function<AdminResult<T>(Partition&)> question) const;
+                       const std::function<AdminResult<T>(Partition&)>& question) const;
     [[nodiscard]] AdminResult<LedgerPartitionStats> count_rows(PartitionId partition) const;
 
     Instance& instance_;

@@ -68,7 +68,11 @@ private:
         while (at_ < text_.size() && text_[at_] != '"') {
             at_ += text_[at_] == '\\' ? 2U : 1U;
         }
-        return at_ < text_.size() && text_[at_++] == '"';
+        if (at_ >= text_.size()) {
+            return false;
+        }
+        ++at_;
+        return true;
     }
     bool skip_value() {
         skip_blanks();

@@ -210,7 +210,7 @@ void Session::handle() {
         reply(control(shard_.shared().engine, view(message.method_string()), target, message.body(),
                       connections));
     } else if (path == "/" && message.method() == http::verb::get) {
-        Answer answer{.status = 302, .body = {}, .headers = "Location: /_sandbox/\r\n"};
+        const Answer answer{.status = 302, .body = {}, .headers = "Location: /_sandbox/\r\n"};
         reply(answer);
     } else if (message.method() != http::verb::post) {
         reply(plain_error(405, "a send is a POST; the sandbox itself is at /_sandbox/"));
@@ -251,9 +251,8 @@ void Session::on_due(std::uint64_t ticket) {
     if (ticket != ticket_ || state_ == State::Closed) {
         return;
     }
-    if (state_ == State::Reading) {  // idle for too long
-        close();
-    } else if (verdict_.action == Action::Close) {
+    const bool idle_too_long = state_ == State::Reading;
+    if (idle_too_long || verdict_.action == Action::Close) {
         close();
     } else {
         reply(verdict_.answer);

@@ -82,7 +82,6 @@ std::optional<HttpReply> refuse(const Shared& shared, const Request& request) {
     const std::string_view given = view(request[http::field::authorization]);
     const bool has_scheme =
         given.size() > kScheme.size() &&
-        // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): the size is given
         beast::iequals(beast::string_view(given.data(), kScheme.size()), "Bearer ");
     if (has_scheme && Digest(given.substr(kScheme.size())).equals(*shared.token)) {
         return std::nullopt;

@@ -104,7 +104,9 @@ void note_bad(const Options& options, Tally& tally, std::uint64_t line,
 // Calls `each` for every line that is not blank.
 template <class Each>
 bool for_each_line(std::FILE* file, const Config& config, const Each& each) {
-    std::rewind(file);
+    if (std::fseek(file, 0, SEEK_SET) != 0) {
+        return false;
+    }
     LineReader reader(file, config.dispatch.max_payload_bytes + 1);
     std::string line;
     while (reader.next(line)) {
