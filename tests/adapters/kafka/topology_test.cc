@@ -113,7 +113,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"LedgerCreateTime", "ledger", "message.timestamp.type", "CreateTime", kWarn},
         Row{"LedgerForgetsTombstonesSoon", "ledger", "delete.retention.ms", "3600000", kWarn},
         Row{"LedgerRecordsTooSmall", "ledger", "max.message.bytes", "500000", kRefuse},
-        Row{"DeadLettersTooSmall", "dead-letters", "max.message.bytes", "921600", kRefuse},
+        Row{"DeadLettersTooSmall", "dead-letters", "max.message.bytes", "921600", kWarn},
         Row{"SendsMayBeSmall", "sends", "max.message.bytes", "1000", std::nullopt},
         Row{"OneReplicaIsTooFew", "provider-events", "replicas", "1", kRefuse},
         Row{"MinIsrOne", "sends", "min.insync.replicas", "1", kRefuse},
