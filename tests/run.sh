@@ -53,6 +53,7 @@ cmake --build --preset release
 echo "=== build: $SECONDS s"
 
 stage "units" ctests 5 --parallel "$jobs" --no-tests=error --label-exclude '^(broker|sim)$'
+stage "protocol model" timeout --foreground --signal=INT 5m tests/model/run.py
 stage "simulator" ctests 6 --parallel "$jobs" --label-regex '^sim$'
 stage "adapters on a real broker" ctests 8 --no-tests=error --label-regex '^broker$'
 end_broker
