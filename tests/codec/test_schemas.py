@@ -280,7 +280,7 @@ def test_what_postlane_writes_is_valid(tmp_path):
     """Records that the encoder's own test made. Skipped where the tests are not built."""
     built = ROOT / "build" / "tests" / "codec" / "codec_test"
     program = pathlib.Path(os.environ.get("POSTLANE_CODEC_TEST", built))
-    if not program.exists():
+    if "POSTLANE_CODEC_TEST" not in os.environ and not program.exists():
         pytest.skip(f"{program} is not built")
     samples = tmp_path / "samples.ndjson"
     subprocess.run(
