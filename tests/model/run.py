@@ -96,7 +96,8 @@ def build(folder, flags, *defines, optimise=False):
     generated = subprocess.run(spin, cwd=folder, capture_output=True, text=True)
     if generated.returncode != 0 or "Error" in generated.stdout:
         raise Trouble(f"spin: {generated.stdout}{generated.stderr}")
-    gcc = ["gcc", "-O2" if optimise else "-O0", "-w", "-DCOLLAPSE", "-DNOFAIR", "-DVECTORSZ=512", f"-DMEMLIM={MEMORY_MIB}",
+    gcc = ["gcc", "-O2" if optimise else "-O0", "-w", "-DCOLLAPSE", "-DNOFAIR", "-DVECTORSZ=512",
+           f"-DMEMLIM={MEMORY_MIB}",
            *(f"-D{define}" for define in defines), "-o", "pan", "pan.c"]
     compiled = subprocess.run(gcc, cwd=folder, capture_output=True, text=True)
     if compiled.returncode != 0:
