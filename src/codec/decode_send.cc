@@ -27,6 +27,9 @@ constexpr std::size_t kTagsMax = 10;
 constexpr std::size_t kMetadataMax = 50;
 constexpr std::size_t kMetadataKeyBytesMax = 128;
 constexpr std::size_t kMetadataBytesMax = 10'000;
+// Of the record, not of the mail. The ledger keeps them beside the value until the message ends, and its topic takes
+// records of dispatch.max_payload_bytes and 64 KiB.
+constexpr std::size_t kRecordHeadersBytesMax = 32 * 1024;
 constexpr std::uint64_t kStepMax = std::uint64_t{1} << 53U;  // what every JSON reader holds exactly
 constexpr std::uint64_t kDelayMaxMs = std::uint64_t{3650} * 86'400'000;
 
@@ -346,6 +349,15 @@ tl::unexpected<Rejection> reject(Reason reason, std::string detail) {
     return tl::unexpected<Rejection>(Rejection{reason, std::move(detail)});
 }
 
+std::size_t bytes_of(const std::vector<Header>& headers) {
+    constexpr std::size_t kLengths = 8;
+    std::size_t bytes = 0;
+    for (const Header& header : headers) {
+        bytes += header.name.size() + (header.value ? header.value->size() : 0) + kLengths;
+    }
+    return bytes;
+}
+
 }  // namespace
 
 tl::expected<SendEvent, Rejection> Decoder::send(const InputRecord& record, PartitionId partition) {
@@ -364,6 +376,10 @@ tl::expected<SendEvent, Rejection> Decoder::send(const InputRecord& record, Part
         return reject(Reason::TooLarge,
                       fmt::format("value: {} bytes; dispatch.max_payload_bytes is {}",
                                   record.value->size(), config_.dispatch.max_payload_bytes));
+    }
+    if (const std::size_t bytes = bytes_of(record.headers); bytes > kRecordHeadersBytesMax) {
+        return reject(Reason::TooLarge, fmt::format("headers of the record: {} bytes; at most {}",
+                                                    bytes, kRecordHeadersBytesMax));
     }
     return decode_send(record.value, *record.key, Checks::All);
 }

@@ -66,13 +66,20 @@ void input(JsonWriter& json, const std::string& topic, PartitionId partition, Of
     json.member("partition", partition).member("offset", offset).end_object();
 }
 
+// A longer raw key is no ID, and twice in a record (as its key and in its value) it may not fit the topic.
+constexpr std::size_t kRawKeyBytesMax = 4'096;
+
+bool fits(const std::optional<std::string>& input_key) {
+    return input_key && input_key->size() <= kRawKeyBytesMax;
+}
+
 // Of the ID where there is one, else of the raw key if that is text.
 std::optional<std::string> recipient_text(const std::optional<RecipientId>& recipient,
                                           const std::optional<std::string>& input_key) {
     if (recipient) {
         return recipient->value();
     }
-    if (input_key && simdjson::validate_utf8(*input_key)) {
+    if (fits(input_key) && simdjson::validate_utf8(*input_key)) {
         return input_key;
     }
     return std::nullopt;
@@ -90,7 +97,11 @@ OutRecord to_outcomes(PartitionId partition, const std::optional<RecipientId>& r
     OutRecord record;
     record.destination = Destination::Outcomes;
     record.partition = partition;
-    record.key = recipient ? std::optional{recipient->value()} : input_key;
+    if (recipient) {
+        record.key = recipient->value();
+    } else if (fits(input_key)) {
+        record.key = input_key;
+    }
     record.value = std::move(value);
     return record;
 }

@@ -144,6 +144,17 @@ TEST_F(Decode, ThePayloadLimitIsInclusive) {
     EXPECT_EQ(decode(record_of(json + " ")).error().reason, Reason::TooLarge);
 }
 
+// The ledger keeps them beside the value, so a record must not be able to outgrow the ledger topic through them.
+TEST_F(Decode, HeadersOfTheRecordAreLimitedToo) {
+    InputRecord record = record_of(event_json(""));
+    record.headers.push_back({"trace", std::string(32 * 1024 - 13, 'x')});
+    EXPECT_TRUE(decode(record).has_value());
+    record.headers.push_back({"one-more", std::nullopt});
+    EXPECT_EQ(decode(record).error().reason, Reason::TooLarge);
+    record.headers.assign(4'097, Header{});
+    EXPECT_EQ(decode(record).error().reason, Reason::TooLarge);
+}
+
 TEST_F(Decode, ConfluentFramingIsStripped) {
     const SendEvent event = must(std::string("\0\0\0\0\7", 5) + event_json(""));
     EXPECT_EQ(event.json, event_json(""));

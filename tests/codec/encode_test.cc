@@ -128,6 +128,23 @@ TEST_F(Encode, KeysAreTheRecipientOrElseTheRawKey) {
     EXPECT_EQ(encode_outcome(config_, 3, record, std::nullopt).key, std::nullopt);
 }
 
+// Its own size and its size as JSON text together must fit the topic, whatever the key.
+TEST_F(Encode, AKeyThatIsNoIdIsLeftOutOnceItIsLong) {
+    OutcomeRecord record;
+    record.outcome = Outcome::DeadLettered;
+    record.reason = Reason::InvalidField;
+    const OutRecord whole = encode_outcome(config_, 3, record, std::string(4'096, 'k'));
+    EXPECT_EQ(whole.key, std::string(4'096, 'k'));
+    EXPECT_THAT(whole.value.value(), testing::HasSubstr("recipient_id"));
+    const OutRecord cut = encode_outcome(config_, 3, record, std::string(1'000'000, '\x01'));
+    EXPECT_EQ(cut.key, std::nullopt);
+    EXPECT_LT(cut.value->size(), 1'000U);
+    SuppressionReceipt receipt;
+    receipt.result = SuppressionReceipt::Result::Rejected;
+    receipt.reason = Reason::InvalidField;
+    EXPECT_EQ(encode_receipt(config_, 3, receipt, std::string(4'097, 'k')).key, std::nullopt);
+}
+
 TEST_F(Encode, TextIsEscapedAndAlwaysUtf8) {
     OutcomeRecord record = sent();
     record.message_id = MessageId{"a\"\\\n\x01\xc3\xa9"};
