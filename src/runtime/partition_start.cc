@@ -1,6 +1,7 @@
 // How a partition begins an epoch: fence, then restore, in this order always.
 #include <algorithm>
 
+#include "postlane/crash_point.h"
 #include "runtime/partition.h"
 
 namespace postlane {
@@ -227,6 +228,7 @@ Result<void> Partition::replay(Offset from, Offset end) {
             return false;
         }
         replayed += 1;
+        crash_point(CrashPoint::Restore);
         if (replayed % kProgressEvery == 0) {
             around_.metrics.restore_progress(id_, end - record.offset);
             around_.log(Severity::Info, "partition.restoring",

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "codec/render.h"
+#include "postlane/crash_point.h"
 
 namespace postlane::http {
 namespace {
@@ -166,6 +167,7 @@ AttemptResult Transfer::conclude(CURLcode code) {
         return result;
     }
     result.kind = AttemptResult::Kind::Answered;
+    crash_point(CrashPoint::AfterResponse);
     result.answer = parse_answer(lane_.provider->kind, status_, answer_headers_, body_);
     return result;
 }
@@ -201,6 +203,7 @@ bool Transfer::let_pass() {
     handed_over_at_ = now;
     link();
     around_.sink.handed_over(request_.attempt);
+    crash_point(CrashPoint::BeforeFirstByte);
     return true;
 }
 

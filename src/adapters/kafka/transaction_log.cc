@@ -9,6 +9,8 @@
 #include "adapters/kafka/clock.h"
 #include "adapters/kafka/handles.h"
 #include "adapters/kafka/records.h"
+#include "codec/ledger_codec.h"
+#include "postlane/crash_point.h"
 
 namespace postlane {
 namespace {
@@ -57,6 +59,34 @@ Error error_of(rd_kafka_t* producer, const rd_kafka_error_t& error, ErrorCode ot
 // A record may be as large as the largest payload and its envelope; the broker's limit decides.
 std::size_t record_bytes_max(const Config& config) {
     return std::max<std::size_t>(1'000'000, config.dispatch.max_payload_bytes + (128U << 10U));
+}
+
+bool is_intent(const OutRecord& record) {
+    if (record.destination != Destination::Ledger || !record.value) {
+        return false;
+    }
+    const auto key = ledger::parse_key(record.key.value_or(""));
+    const auto row = key && key->kind == ledger::Kind::Message
+                         ? ledger::decode_message(*record.value)
+                         : Result<MessageRow>(MessageRow{});
+    return row && row->state == MessageState::Sending;
+}
+
+bool is_outcome(const OutRecord& record) {
+    return record.destination == Destination::Outcomes;
+}
+
+// Crash points inside an open transaction whose records the broker has.
+void crash_while_open(rd_kafka_t* producer, const Transaction& transaction) {
+    const bool intents = crash_armed(CrashPoint::BeforeIntentCommit);
+    if (!intents && !crash_armed(CrashPoint::ResultProduced)) {
+        return;
+    }
+    if (std::any_of(transaction.records.begin(), transaction.records.end(),
+                    intents ? is_intent : is_outcome)) {
+        rd_kafka_flush(producer, kafka::timeout_ms(kAbortTimeout));
+        crash_point(intents ? CrashPoint::BeforeIntentCommit : CrashPoint::ResultProduced);
+    }
 }
 
 }  // namespace
@@ -190,6 +220,7 @@ Result<CommitReceipt> KafkaLedgerLog::commit(const Transaction& transaction) {
     if (auto queued = produce_all(transaction, until); !queued) {
         return tl::unexpected(aborted(queued.error()));
     }
+    crash_while_open(producer_->get(), transaction);
     if (auto ended = end_transaction(until); !ended) {
         finished_ = true;
         return tl::unexpected(ended.error());

@@ -1,7 +1,9 @@
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <memory>
 #include <string>
 
+#include "adapters/system/crash.h"
 #include "adapters/system/log.h"
 #include "app/cli/commands.h"
 #include "app/cli/config_file.h"
@@ -24,6 +26,11 @@ LogFormat format_of(const std::string& word) {
 int run(const Options& options) {
     set_up_log({.level = log_level_from(options.level).value_or(LogLevel::Info),
                 .format = format_of(options.format)});
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no thread runs yet
+    if (const auto armed = arm_crash_point(std::getenv("POSTLANE_CRASH_AT")); !armed) {
+        log_event(LogLevel::Error, "instance.refused", "{}", armed.error().detail);
+        return exit_code::kConfig;
+    }
     const auto loaded = load_config(options.config);
     return loaded ? run_postlane(loaded->config) : exit_code::kConfig;
 }
