@@ -13,7 +13,7 @@ export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 unexport CC CXX CFLAGS CXXFLAGS LDFLAGS
 
-.PHONY: help install build demo up down test check bench format tidy sim clean
+.PHONY: help install build demo up down test check bench format tidy sim chaos clean
 
 help: ## print this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -58,6 +58,10 @@ sim: install ## the simulator's tests
 	@cmake --preset release --log-level=WARNING
 	@cmake --build --preset release --target sim_test
 	@cd build && ctest --output-on-failure --no-tests=error -R '^Sim'
+
+chaos: build ## real kills, pauses and broker deaths; LONG=1 or HOURS=2 for the campaign, SEED=, ONLY="kills brokers"
+	@/usr/bin/python3 tests/chaos/run.py $(if $(LONG),--long) $(if $(HOURS),--hours $(HOURS)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 clean: ## remove every build folder and what the demo left
 	@rm -rf build build-dev build-asan build-tsan build-clang .run

@@ -138,7 +138,7 @@ class Process:
         self.name, self.command, self._detached = name, command, detached
         self.stdout_path = os.path.join(directory, f"{name}.stdout")
         self.stderr_path = os.path.join(directory, f"{name}.log")
-        self._env = {**os.environ, **(env or {})}
+        self.env = {**os.environ, **(env or {})}  # of the next spawn
         self._fsize_limit = fsize_limit
         self.process = None
 
@@ -150,7 +150,7 @@ class Process:
 
         with open(self.stdout_path, "ab") as out, open(self.stderr_path, "ab") as err:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self._env,
+                self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self.env,
                 restore_signals=self._fsize_limit is None, preexec_fn=limit if self._fsize_limit else None,
                 start_new_session=self._detached)
         return self
@@ -279,6 +279,7 @@ class Feed:
         self._numbers = itertools.count(1)
         self._stop = threading.Event()
         self.errors = []
+        self.on_acknowledged = None  # called with (topic, partition, offset) in the polling thread
         self.sends = self.suppressions = 0
         # Callbacks run in poll(): a thread of their own keeps the acknowledgement times true.
         self._thread = threading.Thread(target=self._poll, daemon=True)
@@ -302,7 +303,10 @@ class Feed:
         def acknowledged(error, message):
             if error is not None:
                 self.errors.append(str(error))
-            elif topic != "sends":
+                return
+            if self.on_acknowledged:
+                self.on_acknowledged(topic, message.partition(), message.offset())
+            if topic != "sends":
                 self._acks.write(json.dumps({
                     "topic": name, "partition": message.partition(), "offset": message.offset(), "t_send_us": started,
                     "t_ack_us": time.time_ns() // 1000}) + "\n")
@@ -409,13 +413,13 @@ class Stack:
     """One scenario: its own topics, group, folder, sandbox and instances."""
 
     def __init__(self, bootstrap, directory, prefix, partitions=4, topic_changes=None, faults=None, provider=None,
-                 **config):
+                 replication=1, **config):
         self.bootstrap, self.directory, self.partitions = bootstrap, str(directory), partitions
         self.topics = {name: f"{prefix}.{name.replace('_', '-')}" for name in (
             "sends", "suppressions", "address_suppressions", "provider_events", "outcomes", "dead_letters", "ledger",
             "control")}
         self.acks_path = os.path.join(self.directory, "acks.ndjson")
-        create_topics(bootstrap, self.topics, partitions, changes=topic_changes)
+        create_topics(bootstrap, self.topics, partitions, replication, changes=topic_changes)
         self.sandbox = Sandbox(self.directory, **(faults or {})).start()
         self.base = merged(self._defaults(prefix, provider or {}), config)
         self.instances = []

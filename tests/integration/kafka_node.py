@@ -39,10 +39,11 @@ SERVER_PROPERTIES = """\
 process.roles=broker,controller
 node.id={id}
 controller.quorum.voters={voters}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{proxied_listener}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{proxied_advertised}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
 num.network.threads=2
@@ -152,6 +153,7 @@ class Node:
         self.id = spec["id"]
         self.port = spec["port"]
         self.controller_port = spec["controller_port"]
+        self.behind_proxy, self.proxy_port = spec.get("behind_proxy"), spec.get("proxy_port")
         self._cluster = cluster
         self._process = None
         self.data = os.path.join(directory, "data")
@@ -178,8 +180,11 @@ class Node:
         os.makedirs(self.data, exist_ok=True)
         count = len(self._cluster.nodes)
         voters = ",".join(f"{n.id}@127.0.0.1:{n.controller_port}" for n in self._cluster.nodes)
+        proxied = self.proxy_port is not None
         with open(self.properties, "w", encoding="utf-8") as properties:
             properties.write(SERVER_PROPERTIES.format(
+                proxied_listener=f",PROXIED://127.0.0.1:{self.behind_proxy}" if proxied else "",
+                proxied_advertised=f",PROXIED://127.0.0.1:{self.proxy_port}" if proxied else "",
                 id=self.id, voters=voters, port=self.port, controller_port=self.controller_port, data=self.data,
                 replicas=min(count, 3), min_isr=2 if count >= 3 else 1))
         if not os.path.exists(os.path.join(self.data, "meta.properties")):
@@ -250,10 +255,12 @@ class Node:
 class Cluster:
     """One or more brokers (combined with controllers) below one directory.
 
-    cluster.json in it keeps the ports and the cluster's id, so that a later process can stop or continue it.
+    cluster.json in it keeps the ports and the cluster's id, so that a later process can stop or continue it. With
+    `proxied` every node has a second listener that names `proxy_port` as its address: what connects there must forward
+    to `behind_proxy`.
     """
 
-    def __init__(self, directory, nodes=1, libs=DEFAULT_LIBS, heap_mb=512):
+    def __init__(self, directory, nodes=1, libs=DEFAULT_LIBS, heap_mb=512, proxied=False):
         self.directory = os.path.abspath(directory)
         self.libs = libs
         self.heap_mb = heap_mb
@@ -263,10 +270,12 @@ class Cluster:
             with open(state_path, encoding="utf-8") as stored:
                 state = json.load(stored)
         except OSError:
-            ports = free_ports(2 * nodes)
+            ports = free_ports(4 * nodes)
             identity = "p" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
             state = {"cluster_id": identity, "nodes": [
-                {"id": i + 1, "port": ports[2 * i], "controller_port": ports[2 * i + 1]} for i in range(nodes)]}
+                {"id": i + 1, "port": ports[4 * i], "controller_port": ports[4 * i + 1],
+                 **({"behind_proxy": ports[4 * i + 2], "proxy_port": ports[4 * i + 3]} if proxied else {})}
+                for i in range(nodes)]}
             with open(state_path, "w", encoding="utf-8") as stored:
                 json.dump(state, stored)
         self.cluster_id = state["cluster_id"]
@@ -277,6 +286,10 @@ class Cluster:
     @property
     def bootstrap(self):
         return ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+
+    @property
+    def proxied_bootstrap(self):
+        return ",".join(f"127.0.0.1:{node.proxy_port}" for node in self.nodes)
 
     def start(self, timeout_seconds=60):
         """Starts what does not run and returns when transactions and groups can be served."""

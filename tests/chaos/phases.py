@@ -1,0 +1,107 @@
+"""The phases of a run: which faults strike which world, and how often."""
+
+import time
+
+import faults
+import points
+from world import Broken, World
+
+
+def _warm(world):
+    world.load_on()
+    time.sleep(3)
+
+
+def _do(ledger, fault, *arguments, times=1, **named):
+    for _ in range(times):
+        ledger.add(fault(*arguments, **named))
+
+
+def kills(directory, seed, long, ledger):
+    """One broker; every crash point."""
+    with World(directory, 1, seed, rate=500 if long else 300) as world:
+        _warm(world)
+        ledger.add(points.kills(world, list(points.PASSES), 100 if long else 3))
+        world.settle()
+        ledger.judge("kills", world, min_executed=1000)
+
+
+def machines(directory, seed, long, ledger):
+    """One broker; pauses, takeovers, lost and damaged stores, a full disk, clocks, input again, two groups."""
+    many = 34 if long else 1
+    with World(directory, 1, seed) as world:
+        _warm(world)
+        for sessions in (0.5, 1.5, 3):
+            _do(ledger, faults.pause, world, sessions, times=many)
+        for fault in (faults.takeover, faults.store_deleted, faults.store_flipped, faults.store_older,
+                      faults.no_space, faults.storm, faults.input_again, faults.offsets_deleted, faults.two_groups,
+                      faults.clock):
+            _do(ledger, fault, world, times=max(1, many // 5))
+        world.settle()
+        ledger.judge("machines", world, min_executed=1000)
+
+
+def broker(directory, seed, long, ledger):
+    """One broker that dies; connections that break, hang and crawl."""
+    many = 20 if long else 1
+    with World(directory, 1, seed) as world:
+        _warm(world)
+        for _ in range(many):
+            _do(ledger, faults.broker_killed, world)
+            _do(ledger, faults.cut, world)
+            _do(ledger, faults.slow, world)
+            _do(ledger, faults.unreachable, world, everyone=True)
+        world.settle(180)
+        ledger.judge("broker", world, min_executed=1000)
+
+
+def brokers(directory, seed, long, ledger):
+    """Three brokers, every topic on all of them, two must have a record: one dies, all die, one is cut off."""
+    many = 25 if long else 1
+    with World(directory, 3, seed, rate=200) as world:
+        _warm(world)
+        for _ in range(many):
+            _do(ledger, faults.broker_killed, world, times=3)
+            _do(ledger, faults.broker_killed, world, everyone=True)
+            _do(ledger, faults.unreachable, world, everyone=False)
+            _do(ledger, faults.cut, world)
+            _do(ledger, faults.pause, world, 1.5)
+        ledger.add(points.kills(world, ["before_intent_commit", "committed_not_stored", "mid_request",
+                                        "result_produced"], many))
+        world.settle(180)
+        ledger.judge("brokers", world, min_executed=1000)
+
+
+def rolling(directory, seed, long, ledger):
+    """SIGTERM and start, one instance after the other, under load: nothing lost, doubled or in doubt, and no partition
+    waits longer than the restart takes."""
+    rounds, longest, shortest_spare = (10 if long else 2), 0.0, 1e9
+    with World(directory, 1, seed, esp_faults={"latency_ms": 20, "latency_jitter_ms": 40}) as world:
+        _warm(world)
+        for _ in range(rounds):
+            for member in world.members:
+                with world.hold(member):
+                    world.follower.reset_waits()
+                    started = time.monotonic()
+                    incident = world.strike("rolling restart")
+                    code = world.stop(member)
+                    if code != 0:
+                        raise Broken(f"{member.instance.name} ended with {code} upon SIGTERM\n"
+                                     f"{member.instance.logs(15)}")
+                    member.start()
+                    world.wait_ready()
+                    world.recover([incident])
+                    took, waited = time.monotonic() - started, max(world.follower.longest_wait)
+                ledger.add([incident])
+                longest, shortest_spare = max(longest, waited), min(shortest_spare, took - waited)
+        world.settle()
+        report = ledger.judge("rolling", world, min_executed=500)
+        if report.outcome_count("ambiguous"):
+            raise Broken(f"{report.outcome_count('ambiguous')} messages are in doubt after graceful restarts")
+        if shortest_spare < 0:
+            raise Broken(f"a partition waited {-shortest_spare:.2f} s longer than the restart took")
+        ledger.note(f"rolling restart: {3 * rounds} restarts, nothing in doubt, longest wait of a partition "
+                    f"{longest:.2f} s")
+
+
+PHASES = {phase.__name__: phase for phase in (kills, machines, broker, brokers, rolling)}

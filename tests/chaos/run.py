@@ -1,0 +1,73 @@
+#!/usr/bin/python3
+"""The chaos suite: real kills, real pauses, real broker deaths, and a judge that asks neither postlane nor its logs.
+
+    run.py [--long | --hours H] [--seed N] [--only PHASE …] [--keep DIR]
+
+Exit codes: 0 no promise was broken; 1 one was, or the run proves nothing. See README.md beside this file.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
+os.environ["POSTLANE_TEST_KEEP_TOPICS"] = "1"  # the brokers go with their topics
+
+# pylint: disable=wrong-import-position
+import phases  # noqa: E402
+from report import Ledger  # noqa: E402
+from world import Broken, Invalid  # noqa: E402
+
+
+def options():
+    parser = argparse.ArgumentParser(description="Real failures against postlane; the checker judges.")
+    parser.add_argument("--long", action="store_true", help="the campaign: hundreds of kills per point")
+    parser.add_argument("--hours", type=float, help="as --long, over and over for so long")
+    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
+    parser.add_argument("--only", nargs="+", choices=list(phases.PHASES), default=list(phases.PHASES))
+    parser.add_argument("--keep", help="a folder for everything that was written; else removed after a good run")
+    return parser.parse_args()
+
+
+def run_phase(name, directory, seed, long, ledger):
+    """One phase, from its brokers to the verdict."""
+    started = time.monotonic()
+    print(f"=== {name} (seed {seed})", flush=True)
+    try:
+        phases.PHASES[name](directory, seed, long, ledger)
+    except (Broken, AssertionError) as error:
+        ledger.failed(name, str(error))
+    except Invalid as error:
+        ledger.proves_nothing(name, str(error))
+    print(f"=== {name}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def main():
+    chosen = options()
+    directory = chosen.keep or tempfile.mkdtemp(prefix="postlane-chaos-")
+    ledger = Ledger()
+    until = time.monotonic() + (chosen.hours or 0) * 3600
+    seeds = random.Random(chosen.seed)
+    print(f"seed {chosen.seed}, everything is written below {directory}", flush=True)
+    for turn in range(1_000_000):
+        for name in chosen.only:
+            folder = os.path.join(directory, f"{turn}-{name}")
+            os.makedirs(folder)
+            run_phase(name, folder, seeds.randrange(1 << 30), chosen.long or chosen.hours is not None, ledger)
+            if not ledger.bad and not chosen.keep:
+                shutil.rmtree(folder, ignore_errors=True)
+        if ledger.bad or time.monotonic() > until:
+            break
+    print(ledger.render(), flush=True)
+    if not ledger.bad and not chosen.keep:
+        shutil.rmtree(directory, ignore_errors=True)
+    return 1 if ledger.bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
