@@ -106,8 +106,9 @@ constexpr std::array kTopics{
     topic<&Topics::address_suppressions>("address_suppressions",
                                          R"("postlane.address-suppressions")",
                                          "In: suppressions by address, kept for ever."),
-    topic<&Topics::provider_events>("provider_events", R"("postlane.provider-events")",
-                                    "In: providers' events about our messages."),
+    topic<&Topics::provider_events>(
+        "provider_events", R"("postlane.provider-events")",
+        "Reserved for providers' events, which this release does not read."),
     topic<&Topics::outcomes>("outcomes", R"("postlane.outcomes")",
                              "Out: one terminal outcome for each send event."),
     topic<&Topics::dead_letters>("dead_letters", R"("postlane.dead-letters")",
@@ -115,7 +116,7 @@ constexpr std::array kTopics{
     topic<&Topics::ledger>("ledger", R"("postlane.ledger")",
                            "Own state, compacted; as many partitions as sends."),
     topic<&Topics::control>("control", R"("postlane.control")",
-                            "Own state, compacted: pauses and other operator switches."),
+                            "Reserved for operators' switches, which this release does not have."),
 };
 
 constexpr std::array kLedger{
@@ -293,8 +294,9 @@ constexpr std::array kDispatch{
             .unit = kMillis,
             .min = 100,
             .max = 10 * kMinuteMs,
-            .help = "How long a shutdown or a rebalance waits for open requests. Must be below the "
-                    "session time-out.",
+            .help =
+                "How long a shutdown or a rebalance waits for open requests. Should be below the "
+                "session time-out.",
             .store = store<&Dispatch::drain_timeout>},
 };
 
@@ -313,7 +315,7 @@ constexpr std::array kAdmin{
             .type = Type::Text,
             .fallback = R"("127.0.0.1:8081")",
             .format = &formats::kListen,
-            .help = "Address of the admin API and the console. Beyond the loopback interface it "
+            .help = "Address of the admin API. Beyond the loopback interface it "
                     "needs token_file.",
             .store = store<&Admin::listen>},
     Setting{.key = "token_file",

@@ -14,6 +14,7 @@ SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 MICROS = 1_000_000
 DAY_US = 86_400 * MICROS
 MAX_STEP = 1_000_000  # plainly fine up to here; the contract names no limit
+HEADERS_MAX = 32 * 1024  # of a send: names, values and 8 bytes each
 
 SUPPRESSION_REASONS = {"unsubscribe", "hard_bounce", "soft_bounce", "complaint", "objection", "erasure", "manual"}
 
@@ -175,7 +176,8 @@ def read_send(record, partitions, policy):
     if _misrouted(record, partitions, policy):
         send.problem = "misrouted_key"
         return send
-    if record.value is not None and len(record.value) > policy.max_payload_bytes:
+    headers = sum(len(name.encode()) + len(value or b"") + 8 for name, value in record.headers or [])
+    if headers > HEADERS_MAX or (record.value is not None and len(record.value) > policy.max_payload_bytes):
         send.problem = "too_large"
         return send
     try:

@@ -159,6 +159,24 @@ def test_what_the_dead_letter_topic_cannot_take_is_named_not_fatal(make_stack):
     assert "postlane.headers_omitted" in headers[b"wide"]
 
 
+def test_a_huge_key_or_huge_headers_end_alone(make_stack):
+    """What the topics of postlane could not take in one record must not stop a partition either."""
+    stack = make_stack()
+    feed, key = stack.feed, b"k" * 600_000  # the key and its JSON text would be 1.2 MB
+    feed.raw("sends", key, valid(), partition=partition_of(key, stack.partitions))
+    feed.raw("sends", b"wide", json.dumps(feed.event("wide", "m")).encode(),
+             headers=[(f"h{i}", b"x" * 20_000) for i in range(40)])
+    for who in ("wide", *(f"user-{i}" for i in range(20))):
+        feed.send(who, "after")
+    stack.instance().start()
+    stack.check(min_executed=21)
+    reasons = {letter.key: dict(letter.headers)["postlane.reason"] for letter in stack.dead_letters()}
+    assert reasons == {key: b"invalid_field", b"wide": b"too_large"}
+    outcomes = [row for row in stack.outcomes.all if row["outcome"] == "dead_lettered"]
+    assert sorted(row["reason"] for row in outcomes) == ["invalid_field", "too_large"]
+    assert all(len(row.get("recipient_id", "")) < 600 for row in outcomes)
+
+
 def test_poison_in_the_suppression_topics(stack):
     """Doubt is resolved towards not mailing; what says nothing is rejected with a dead letter."""
     feed = stack.feed
