@@ -84,8 +84,15 @@ struct RenderFailed {
     const config::Provider& provider;
 };
 
-using Input = std::variant<SendReceived, SuppressionReceived, AttemptDue, AttemptEnded, Woke,
-                           StepReached, HaltOver, InDoubt, AttemptWithdrawn, RenderFailed>;
+// The decoder of this program refuses the stored payload of a message that an earlier one accepted.
+struct PayloadUnreadable {
+    const MessageId& message_id;
+    const Rejection& why;
+};
+
+using Input =
+    std::variant<SendReceived, SuppressionReceived, AttemptDue, AttemptEnded, Woke, StepReached,
+                 HaltOver, InDoubt, AttemptWithdrawn, RenderFailed, PayloadUnreadable>;
 
 struct Context {
     const Config& config;

@@ -221,6 +221,27 @@ void on(Decision& decision, const RenderFailed& input) {
     rejected(decision, input.message_id, *std::move(row));
 }
 
+// Nothing can be rendered from it any more. What was never handed over is a dead letter, for a person to repair and
+// replay; what may have been executed is in doubt, since the same key could not carry the same bytes again.
+void on(Decision& decision, const PayloadUnreadable& input) {
+    auto row = decision.view().message(input.message_id);
+    if (!row || has_ended(row->state)) {
+        return;
+    }
+    if (row->state == MessageState::Sending) {
+        row->attempts += 1;
+        row->maybe_executed = true;
+    }
+    if (row->maybe_executed) {
+        end_ambiguous(decision, input.message_id, *std::move(row), Reason::RenderChanged);
+        return;
+    }
+    decision.end(input.message_id, *std::move(row),
+                 {.state = MessageState::DeadLettered,
+                  .reason = input.why.reason,
+                  .detail = input.why.detail});
+}
+
 // The order is law: suppressed, expired, then what the provider's kind allows. Never another provider.
 void on(Decision& decision, const InDoubt& input) {
     auto row = decision.view().message(input.message_id);

@@ -64,6 +64,7 @@ void on(Decision& decision, const AttemptEnded& input);         // attempt.cc
 void on(Decision& decision, const AttemptWithdrawn& input);     // attempt.cc
 void on(Decision& decision, const RenderFailed& input);         // attempt.cc
 void on(Decision& decision, const InDoubt& input);              // attempt.cc
+void on(Decision& decision, const PayloadUnreadable& input);    // attempt.cc
 void on(Decision& decision, const Woke& input);                 // timers.cc
 void on(Decision& decision, const StepReached& input);          // timers.cc
 void on(Decision& decision, const HaltOver& input);             // timers.cc

@@ -110,10 +110,10 @@ void step_ended(Decision& decision, const SequenceRef& step, MessageRow& row_of_
     }
     if (step.step > row.known_through) {
         row.held -= row.held > 0 ? 1U : 0U;
-    }
-    if (row_of_step.state == MessageState::DeadLettered) {
-        write_sequence(decision, step.id, std::move(row));  // missing again: it may be replayed
-        return;
+        if (row_of_step.state == MessageState::DeadLettered) {
+            write_sequence(decision, step.id, std::move(row));  // missing again: it may be replayed
+            return;
+        }
     }
     if (step.step > row.expected) {
         row_of_step.ended_ahead = true;

@@ -297,6 +297,92 @@ TEST(Attempt, WhatAProviderCannotTakeFallsBackOrFails) {
     EXPECT_EQ(bench.outcomes.at(0).attempts, 0U);
 }
 
+// --- a payload that today's decoder refuses ---
+
+const Rejection kRefused{Reason::InvalidField, "content: required"};
+
+void refuse_payload(Bench& bench, const std::string& id) {
+    const MessageId message_id(id);
+    bench.feed(PayloadUnreadable{message_id, kRefused});
+}
+
+TEST(PayloadUnreadableTest, WhatNeverLeftIsADeadLetterWithItsBytes) {
+    for (const bool scheduled : {false, true}) {
+        Bench bench;
+        EventSpec spec{.id = "m"};
+        if (scheduled) {
+            spec.send_at = bench.now + std::chrono::hours{1};
+        }
+        const Offset offset = bench.receive(spec);
+        refuse_payload(bench, "m");
+        EXPECT_EQ(bench.state("m"), MessageState::DeadLettered);
+        EXPECT_FALSE(bench.row("m").payload);
+        ASSERT_EQ(bench.dead_letters.size(), 1U);
+        const DeadLetter& letter = bench.dead_letters[0];
+        EXPECT_EQ(letter.reason, Reason::InvalidField);
+        EXPECT_EQ(letter.detail, "content: required");
+        EXPECT_EQ(letter.record.value, "{m}");
+        EXPECT_EQ(letter.record.key, "ann");
+        EXPECT_EQ(letter.record.offset, offset);
+        ASSERT_EQ(bench.outcomes.size(), 1U);
+        EXPECT_EQ(bench.outcomes[0].outcome, Outcome::DeadLettered);
+        EXPECT_EQ(bench.outcomes[0].reason, Reason::InvalidField);
+
+        refuse_payload(bench, "m");  // ended: nothing more
+        EXPECT_EQ(bench.outcomes.size(), 1U);
+        bench.receive({.id = "m", .body = 2});  // what `dlq replay` does
+        EXPECT_EQ(bench.state("m"), MessageState::Ready);
+    }
+}
+
+TEST(PayloadUnreadableTest, WhatMayHaveBeenExecutedIsInDoubt) {
+    for (const bool open : {true, false}) {
+        Bench bench = bench_with_one({"keyed"});
+        bench.attempt("m", "keyed");
+        if (!open) {
+            bench.no_answer("m");
+            ASSERT_EQ(bench.state("m"), MessageState::Retrying);
+        }
+        refuse_payload(bench, "m");
+        EXPECT_EQ(bench.state("m"), MessageState::Ambiguous);
+        EXPECT_EQ(bench.reason("m"), Reason::RenderChanged);
+        EXPECT_EQ(bench.outcomes.at(0).attempts, 1U);
+        EXPECT_TRUE(bench.dead_letters.empty());
+    }
+}
+
+TEST(PayloadUnreadableTest, ItsSequenceGoesOnAsAfterAnyStepThatWasNotSent) {
+    for (const auto policy : {config::OnNotSent::Advance, config::OnNotSent::Halt}) {
+        Bench bench;
+        bench.config.ordering.on_not_sent = policy;
+        bench.receive({.id = "m1", .step = 1});
+        bench.receive({.id = "m2", .step = 2});
+        bench.receive({.id = "m3", .step = 3});
+        bench.send("m1");
+        refuse_payload(bench, "m2");
+        EXPECT_EQ(bench.state("m2"), MessageState::DeadLettered);
+        if (policy == config::OnNotSent::Advance) {
+            EXPECT_EQ(bench.state("m3"), MessageState::Ready);
+            EXPECT_EQ(bench.sequence().expected, 3U);
+        } else {
+            EXPECT_EQ(bench.state("m3"), MessageState::Waiting);
+            ASSERT_TRUE(bench.sequence().halt);
+            EXPECT_EQ(bench.sequence().halt->step, 2U);
+        }
+    }
+}
+
+TEST(PayloadUnreadableTest, AStepThatStillWaitsMayEndAheadOfItsTurn) {
+    Bench bench;
+    bench.receive({.id = "m1", .step = 1});
+    bench.receive({.id = "m2", .step = 2});
+    bench.receive({.id = "m3", .step = 3});
+    refuse_payload(bench, "m2");
+    EXPECT_EQ(bench.state("m2"), MessageState::DeadLettered);
+    bench.send("m1");
+    EXPECT_EQ(bench.state("m3"), MessageState::Ready);  // stepped over, never stuck behind it
+}
+
 // --- replay with the same key ---
 
 Bench in_doubt_keyed() {
