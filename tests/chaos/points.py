@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import threading
 import time
 
 from world import Broken, Invalid
@@ -20,29 +21,44 @@ def armed(point, order, gently=False):
     return f"{point}:{low if gently else order.randint(low, high)}"
 
 
-def kills(world, points, each):
-    """-> incidents. Every instance gets its turn; the chain of one goes on at each start."""
+def kills(world, ledger, points, each, together=False):
+    """Every instance gets its turn, or all at once; the chain of one goes on at each start."""
     order = world.random
     schedule = [point for point in points for _ in range(each)]
     order.shuffle(schedule)
-    incidents = []
     share = -(-len(schedule) // len(world.members))
-    for number, member in enumerate(world.members):
-        turn = schedule[number * share:(number + 1) * share]
-        if turn:
-            incidents += _chain(world, member, turn)
-    return incidents
+    turns = [(member, schedule[number * share:(number + 1) * share]) for number, member in enumerate(world.members)]
+    failures = []
 
+    def chain(member, turn):
+        try:
+            _chain(world, ledger, member, turn, failures)
+        except (Broken, Invalid, AssertionError, OSError) as error:
+            failures.append(error)
 
-def _chain(world, member, points):
-    incidents = []
-    with world.hold(member):
-        world.stop(member)
-        for point in points:
-            incidents.append(_kill_at(world, member, point))
-            world.recover(incidents[-1:])
+    for turn in turns if not together else []:
+        chain(*turn)
+        world.wait_ready()
+    threads = [threading.Thread(target=chain, args=turn, daemon=True) for turn in turns if together]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
     world.wait_ready()
-    return incidents
+
+
+def _chain(world, ledger, member, points, failures):
+    with world.hold(member):
+        if points:
+            world.stop(member)
+        for point in points:
+            if failures:
+                return  # of another chain
+            incident = _kill_at(world, member, point)
+            world.recover([incident])
+            ledger.add([incident])
 
 
 def _kill_at(world, member, point):

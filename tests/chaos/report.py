@@ -4,6 +4,7 @@ import collections
 import re
 
 from checker import render
+from points import PASSES
 
 
 def percentile(values, share):
@@ -46,6 +47,20 @@ class Ledger:
                 self.proves_nothing(incident.kind, "no work remained when it struck")
             if incident.progress <= 0 or incident.while_it_lasted == 0:
                 self.proves_nothing(incident.kind, "no progress was made")
+
+    def check_campaign(self):
+        """What the campaign owes: a smaller one must not pass for it."""
+        fired = collections.Counter()
+        for kind, incidents in self.incidents.items():
+            group = kind if kind.startswith("kill at ") else "zombies" if kind.startswith("SIGSTOP") else \
+                "broker kills" if kind.endswith("killed") else None
+            fired[group] += len(incidents)
+        owed = {**{f"kill at {name}": 300 for name in PASSES}, "zombies": 100, "broker kills": 100}
+        for what, least in owed.items():
+            if fired[what] < least:
+                self.proves_nothing("campaign", f"{fired[what]} of {least} {what}")
+        if self.inputs < 1_000_000:
+            self.proves_nothing("campaign", f"{self.inputs} of 1,000,000 sends")
 
     def judge(self, phase, world, min_executed, **policy):
         """The verdict over everything that this world's topics and ESP have seen."""

@@ -4,12 +4,14 @@
     run.py [--long | --hours H] [--seed N] [--only PHASE …] [--keep DIR]
 
 Exit codes: 0 no promise was broken; 1 one was, or the run proves nothing. See README.md beside this file.
+SIGINT and SIGTERM end it with the report of what was judged so far, and 1.
 """
 
 import argparse
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -24,9 +26,13 @@ from report import Ledger  # noqa: E402
 from world import Broken, Invalid  # noqa: E402
 
 
+CAMPAIGN_TURNS = 6  # of every phase; a world of its own each, so that no topic grows without bound
+
+
 def options():
     parser = argparse.ArgumentParser(description="Real failures against postlane; the checker judges.")
-    parser.add_argument("--long", action="store_true", help="the campaign: hundreds of kills per point")
+    parser.add_argument("--long", action="store_true",
+                        help=f"the campaign: {CAMPAIGN_TURNS} turns of larger phases, hundreds of kills per point")
     parser.add_argument("--hours", type=float, help="as --long, over and over for so long")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     parser.add_argument("--only", nargs="+", choices=list(phases.PHASES), default=list(phases.PHASES))
@@ -47,22 +53,38 @@ def run_phase(name, directory, seed, long, ledger):
     print(f"=== {name}: {time.monotonic() - started:.0f} s", flush=True)
 
 
-def main():
-    chosen = options()
-    directory = chosen.keep or tempfile.mkdtemp(prefix="postlane-chaos-")
-    ledger = Ledger()
+def turns(chosen, ledger, directory):
+    """Every phase in turn until the form that was asked for is complete, or something went wrong."""
+    campaign = chosen.long or chosen.hours is not None
     until = time.monotonic() + (chosen.hours or 0) * 3600
     seeds = random.Random(chosen.seed)
-    print(f"seed {chosen.seed}, everything is written below {directory}", flush=True)
     for turn in range(1_000_000):
         for name in chosen.only:
             folder = os.path.join(directory, f"{turn}-{name}")
             os.makedirs(folder)
-            run_phase(name, folder, seeds.randrange(1 << 30), chosen.long or chosen.hours is not None, ledger)
-            if not ledger.bad and not chosen.keep:
+            run_phase(name, folder, seeds.randrange(1 << 30), campaign, ledger)
+            if ledger.bad:
+                return
+            if not chosen.keep:
                 shutil.rmtree(folder, ignore_errors=True)
-        if ledger.bad or time.monotonic() > until:
-            break
+            if campaign:
+                print(ledger.render(), flush=True)
+        if time.monotonic() > until and not (chosen.long and turn + 1 < CAMPAIGN_TURNS):
+            return
+
+
+def main():
+    chosen = options()
+    directory = chosen.keep or tempfile.mkdtemp(prefix="postlane-chaos-")
+    ledger = Ledger()
+    print(f"seed {chosen.seed}, everything is written below {directory}", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        turns(chosen, ledger, directory)
+        if chosen.long and set(chosen.only) == set(phases.PHASES) and not ledger.bad:
+            ledger.check_campaign()
+    except KeyboardInterrupt:
+        ledger.failed("run", "interrupted")
     print(ledger.render(), flush=True)
     if not ledger.bad and not chosen.keep:
         shutil.rmtree(directory, ignore_errors=True)

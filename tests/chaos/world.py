@@ -14,6 +14,7 @@ import threading
 import time
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from harness import Instance, Stack, eventually
 from kafka_node import Cluster
@@ -157,10 +158,10 @@ class Member:
 class World:
     """Everything of one phase. `with World(...) as world:`; then world.load_on(), faults, world.settle()."""
 
-    def __init__(self, directory, nodes, seed, rate=300, static=True, keyed_only=False, esp_faults=None):
+    def __init__(self, directory, nodes, seed, rate=300, all_static=False, esp_faults=None):
         self.directory, self.rate, self.random = directory, rate, random.Random(seed)
         self.cluster = Cluster(os.path.join(directory, "kafka"), nodes, proxied=True, heap_mb=384)
-        self._static, self._keyed_only = static, keyed_only
+        self._all_static = all_static
         self._esp_faults = ESP_FAULTS if esp_faults is None else esp_faults
         self.stack = self.follower = self._proxy = self._asker = None
         self.members, self.inject = [], collections.deque()
@@ -200,7 +201,7 @@ class World:
         self.follower.start()
         for number, name in enumerate("abc"):
             # The third has no fixed name, so that the group also sees members come and go.
-            static = {} if self._static and number < 2 else {"group_instance_id": None}
+            static = {} if self._all_static or number < 2 else {"group_instance_id": None}
             self.members.append(Member(self.add_instance(name, kafka=static)))
             self.members[-1].start()
         self._threads.append(threading.Thread(target=self._supervise, daemon=True))
@@ -287,6 +288,21 @@ class World:
             slow = "\n".join(m.instance.logs(15) for m in self.members if not m.instance.ready())
             raise Broken(f"{error}\n{slow}") from None
 
+    def wait_in_sync(self, timeout=60):
+        """Until every replica of every partition has caught up, so that one broker fewer is one failure, not two."""
+        admin = AdminClient({"bootstrap.servers": self.cluster.bootstrap, "log_level": 0})
+
+        def whole():
+            with contextlib.suppress(KafkaException):
+                return all(sorted(partition.isrs) == sorted(partition.replicas)
+                           for topic in admin.list_topics(timeout=5).topics.values()
+                           for partition in topic.partitions.values())
+            return False
+        try:
+            eventually("the brokers are in sync", whole, timeout, 0.2)
+        except AssertionError as error:
+            raise Invalid(str(error)) from None
+
     def _check(self):
         if self.unexpected:
             raise Broken("\n".join(self.unexpected))
@@ -329,7 +345,7 @@ class World:
             order.shuffle(steps)
             for who, step in steps:
                 number += 1
-                route = "unkeyed" if who % 10 == 0 and not self._keyed_only else "default"
+                route = "unkeyed" if who % 10 == 0 else "default"
                 recent.append((f"user-{who}", feed.step(f"user-{who}", "drip", step, route=route,
                                                         category="marketing")))
                 if number % 17 == 0:
