@@ -320,7 +320,7 @@ class World:
 
     def _acknowledged(self, topic, partition, offset):
         if topic == "sends":
-            self.next_offsets[partition] = max(self.next_offsets[partition], offset + 1)
+            self.next_offsets[partition] = max(self.next_offsets[partition], (offset or 0) + 1)
             self.acknowledged += 1
 
     def load_on(self):

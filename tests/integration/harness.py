@@ -306,7 +306,8 @@ class Feed:
                 return
             if self.on_acknowledged:
                 self.on_acknowledged(topic, message.partition(), message.offset())
-            if topic != "sends":
+            # Sent twice by the producer and known to the broker: acknowledged, and where is not said.
+            if topic != "sends" and message.offset() is not None:
                 self._acks.write(json.dumps({
                     "topic": name, "partition": message.partition(), "offset": message.offset(), "t_send_us": started,
                     "t_ack_us": time.time_ns() // 1000}) + "\n")
