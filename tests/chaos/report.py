@@ -64,7 +64,7 @@ class Ledger:
 
     def judge(self, phase, world, min_executed, **policy):
         """The verdict over everything that this world's topics and ESP have seen."""
-        report = world.stack.report(min_executed=min_executed, **policy)
+        report = world.stack.report(min_executed=min_executed, acks_complete=True, **policy)
         self.inputs += report.figures["inputs"]
         self.executed += report.figures["executed"]
         self.decided += sum(report.outcome_count(word) for word in ("sent", "failed", "ambiguous"))

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 from checker_events import (MICROS, Record, normalise_address, parse_time, partition_of, read_send, read_suppression)
 
+NEVER_US = 2**62
+
 SCHEMA = """
 CREATE TABLE inputs (p INT, o INT, ts_us INT, append_time INT, khash BLOB, vhash BLOB, recipient TEXT, message TEXT,
   sequence TEXT, step INT, category TEXT, address TEXT, tag TEXT, send_at_us INT, delay_ms INT, expires_at_us INT,
@@ -67,6 +69,7 @@ class Policy:
     request_timeout_ms: int = 10_000
     pipe_slack_ms: int = 500   # L: from the last check to the ESP's socket on a busy machine
     clock_slack_ms: int = 150  # broker time against this machine's
+    acks_complete: bool = False  # a suppression that the log of acknowledgements lacks was never acknowledged
     min_executed: int = 1
     min_suppressed: int = 0
     min_requests_by_fault: dict = field(default_factory=dict)
@@ -235,6 +238,8 @@ class Facts:
         """Joins what was loaded: acknowledgement times, and which message each request was for."""
         db = self.db
         db.executescript(INDEXES)
+        if self.policy.acks_complete:
+            db.execute("UPDATE suppressions SET ack_us = ?", (NEVER_US,))
         for by, topic in (("recipient", self.policy.suppressions), ("address", self.policy.address_suppressions)):
             db.execute("UPDATE suppressions SET start_us = a.start_us, ack_us = a.ack_us FROM acks a WHERE by = ?"
                        " AND a.topic = ? AND a.p = suppressions.p AND a.o = suppressions.o", (by, topic))

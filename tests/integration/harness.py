@@ -271,10 +271,10 @@ class Instance(Process):
 class Feed:
     """Produces events and keeps when each suppression was sent and acknowledged."""
 
-    def __init__(self, stack):
+    def __init__(self, stack, settings):
         self._stack = stack
         self._producer = Producer({"bootstrap.servers": stack.bootstrap, "partitioner": "murmur2_random", "acks": "all",
-                                   "linger.ms": 2, "enable.idempotence": True, "log_level": 0})
+                                   "linger.ms": 2, "enable.idempotence": True, "log_level": 0, **settings})
         self._acks = open(stack.acks_path, "a", encoding="utf-8")  # pylint: disable=consider-using-with
         self._numbers = itertools.count(1)
         self._stop = threading.Event()
@@ -306,8 +306,7 @@ class Feed:
                 return
             if self.on_acknowledged:
                 self.on_acknowledged(topic, message.partition(), message.offset())
-            # Sent twice by the producer and known to the broker: acknowledged, and where is not said.
-            if topic != "sends" and message.offset() is not None:
+            if topic != "sends":
                 self._acks.write(json.dumps({
                     "topic": name, "partition": message.partition(), "offset": message.offset(), "t_send_us": started,
                     "t_ack_us": time.time_ns() // 1000}) + "\n")
@@ -414,7 +413,7 @@ class Stack:
     """One scenario: its own topics, group, folder, sandbox and instances."""
 
     def __init__(self, bootstrap, directory, prefix, partitions=4, topic_changes=None, faults=None, provider=None,
-                 replication=1, **config):
+                 replication=1, feed=None, **config):
         self.bootstrap, self.directory, self.partitions = bootstrap, str(directory), partitions
         self.topics = {name: f"{prefix}.{name.replace('_', '-')}" for name in (
             "sends", "suppressions", "address_suppressions", "provider_events", "outcomes", "dead_letters", "ledger",
@@ -424,7 +423,7 @@ class Stack:
         self.sandbox = Sandbox(self.directory, **(faults or {})).start()
         self.base = merged(self._defaults(prefix, provider or {}), config)
         self.instances = []
-        self.feed = Feed(self)
+        self.feed = Feed(self, feed or {})
         self.outcomes = Outcomes(self)
 
     def _defaults(self, prefix, provider):

@@ -169,8 +169,8 @@ class Node:
                 pid = int(stored.read())
         except (OSError, ValueError):
             return None
-        if self._process is not None and self._process.pid == pid and self._process.poll() is not None:
-            return None
+        if self._process is not None and self._process.pid == pid:
+            return pid if self._process.poll() is None else None  # its command line is empty for a moment at first
         return pid if _alive(pid, self.properties) else None
 
     def start(self):
