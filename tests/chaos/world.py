@@ -22,6 +22,7 @@ from kafka_node import Cluster
 HERE = os.path.dirname(os.path.abspath(__file__))
 SESSION_MS = 3000
 PARTITIONS = 6
+PENDING_MAX = 6000  # the load waits while so much lies before the instances: a slow machine must not drown in it
 # An idempotent producer of librdkafka 2.0 may end in a fatal error when a leader dies (rewound sequence number), and
 # the load must not. So a record may be in a topic twice; the second is a duplicate like any other.
 FEED = {"enable.idempotence": False, "max.in.flight.requests.per.connection": 1}
@@ -360,6 +361,9 @@ class World:
                     feed.suppress_address(f"user-{order.choice(people)}@example.com")
                 while self.inject:
                     feed.raw("sends", *self.inject.popleft())
+                while feed.sends - self.follower.total > PENDING_MAX and self._loading.is_set():
+                    time.sleep(0.05)
+                    started = max(started, time.monotonic() - number / self.rate)  # nothing is made up for
                 ahead = number / self.rate - (time.monotonic() - started)
                 if ahead > 0.02:
                     time.sleep(ahead)
