@@ -54,7 +54,6 @@ directory = "{directory}/state"
 min_spacing_ms = 0
 [dispatch]
 io_threads = {io_threads}
-max_in_flight = {credits}
 [[providers]]
 name = "sandbox"
 kind = "http"
@@ -263,7 +262,7 @@ class Bench:
         with open(path, "w", encoding="utf-8") as config:
             config.write(CONFIG.format(
                 bootstrap=self.cluster.bootstrap, prefix=prefix, directory=folder, url=url,
-                io_threads=self.options.io_threads, credits=self.options.in_flight * 2,
+                io_threads=self.options.io_threads,
                 in_flight=self.options.in_flight, telemetry_port=telemetry_port, admin_port=admin_port))
         self._create_topics(prefix, path)
         self.telemetry = f"http://127.0.0.1:{telemetry_port}"

@@ -36,29 +36,37 @@ void AttemptRegistry::handed_over(const AttemptId& attempt) {
     }
 }
 
-void AttemptRegistry::release(Entry& entry) {
-    if (!entry.holds_grant) {
-        return;
+void AttemptRegistry::move_credit(Entry& entry, std::vector<Grant>& to) {
+    if (std::exchange(entry.holds_credit, false)) {
+        to.push_back(entry.grant);
     }
-    entry.holds_grant = false;
-    const AnswerClass answer = classify(config_.providers.at(entry.grant.provider), *entry.result);
-    flow_.release(entry.grant, answer, *entry.result, now_());
 }
 
 void AttemptRegistry::finished(const AttemptId& attempt, PartitionId partition,
                                AttemptResult result) {
+    Grant grant;
     {
         const std::lock_guard lock(mutex_);
         const auto entry = entries_.find(attempt);
-        if (entry == entries_.end()) {
+        if (entry == entries_.end() || entry->second.result) {
             return;
         }
+        grant = entry->second.grant;
+    }
+    // Before the partition hears of it: what this answer says about the provider holds for its next decision.
+    flow_.answered(grant, classify(config_.providers.at(grant.provider), result), result, now_());
+    std::vector<Grant> credits;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto entry =
+            entries_.find(attempt);  // still there: nothing forgets one without a result
         entry->second.result = std::move(result);
         finished_[partition].push_back(attempt);
         if (!open_.contains(partition)) {
-            release(entry->second);
+            move_credit(entry->second, credits);
         }
     }
+    flow_.settled(credits);
     wake_(partition);
 }
 
@@ -74,12 +82,18 @@ std::vector<AttemptRegistry::Finished> AttemptRegistry::take(PartitionId partiti
     return taken;
 }
 
-void AttemptRegistry::settled(const AttemptId& attempt) {
-    const std::lock_guard lock(mutex_);
-    if (const auto entry = entries_.find(attempt); entry != entries_.end()) {
-        release(entry->second);
-        entries_.erase(entry);
+void AttemptRegistry::settled(const std::vector<AttemptId>& attempts) {
+    std::vector<Grant> credits;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const AttemptId& attempt : attempts) {
+            if (const auto entry = entries_.find(attempt); entry != entries_.end()) {
+                move_credit(entry->second, credits);
+                entries_.erase(entry);
+            }
+        }
     }
+    flow_.settled(credits);
 }
 
 void AttemptRegistry::opened(PartitionId partition) {
@@ -94,27 +108,35 @@ void AttemptRegistry::opened(PartitionId partition) {
 }
 
 void AttemptRegistry::keep_only(PartitionId partition, const std::set<AttemptId>& open) {
-    const std::lock_guard lock(mutex_);
-    for (auto entry = entries_.begin(); entry != entries_.end();) {
-        // One still on its way keeps its entry: its result releases the credit.
-        if (entry->second.partition == partition && entry->second.result &&
-            !open.contains(entry->first)) {
-            release(entry->second);
-            entry = entries_.erase(entry);
-        } else {
-            ++entry;
+    std::vector<Grant> credits;
+    {
+        const std::lock_guard lock(mutex_);
+        for (auto entry = entries_.begin(); entry != entries_.end();) {
+            // One still on its way keeps its entry: its result gives the credit back.
+            if (entry->second.partition == partition && entry->second.result &&
+                !open.contains(entry->first)) {
+                move_credit(entry->second, credits);
+                entry = entries_.erase(entry);
+            } else {
+                ++entry;
+            }
         }
     }
+    flow_.settled(credits);
 }
 
 void AttemptRegistry::closed(PartitionId partition) {
-    const std::lock_guard lock(mutex_);
-    open_.erase(partition);
-    for (auto& [attempt, entry] : entries_) {
-        if (entry.partition == partition && entry.result) {
-            release(entry);
+    std::vector<Grant> credits;
+    {
+        const std::lock_guard lock(mutex_);
+        open_.erase(partition);
+        for (auto& [attempt, entry] : entries_) {
+            if (entry.partition == partition && entry.result) {
+                move_credit(entry, credits);
+            }
         }
     }
+    flow_.settled(credits);
 }
 
 std::size_t AttemptRegistry::on_the_wire() const {

@@ -42,8 +42,8 @@ public:
     };
     // Finished attempts of the partition that were not taken since it was last opened.
     [[nodiscard]] std::vector<Finished> take(PartitionId partition);
-    // What became of it is committed (or concerns nobody): forget it, give its credit back.
-    void settled(const AttemptId& attempt);
+    // What became of them is committed: forget them, give their credits back.
+    void settled(const std::vector<AttemptId>& attempts);
 
     // The partition starts (again): results taken but never committed are offered once more.
     void opened(PartitionId partition);
@@ -59,13 +59,13 @@ private:
     struct Entry {
         PartitionId partition = 0;
         Grant grant;
-        bool holds_grant = true;
+        bool holds_credit = true;
         bool handed_over = false;
         bool taken = false;
         std::optional<AttemptResult> result;
     };
 
-    void release(Entry& entry);
+    static void move_credit(Entry& entry, std::vector<Grant>& to);
 
     const std::uint64_t process_;
     const Config& config_;

@@ -16,24 +16,31 @@ public:
     struct Load {
         std::size_t records;
         std::size_t bytes;
-        bool saturated;                // more input waits than can be dispatched
+        bool busy;                     // throughput matters now, not latency
         std::size_t owned_partitions;  // of this process: they share its CPU
+        Millis staleness_max;          // suppression.max_staleness
     };
 
     void committed(BootInstant began) { last_began_ = began; }
 
     // When a batch of this load should be committed; in the past: now.
     [[nodiscard]] BootInstant due(const Load& load) const {
-        if (load.records >= kRecordsEnough || load.bytes >= kBytesEnough) {
-            return BootInstant{};
-        }
-        // About 3 ms of CPU a transaction (librdkafka 2.0.2): with this, transactions take at most about half a
-        // core while there is time, and a fifth when throughput matters.
-        const auto per_partition = load.saturated ? Millis{15} : Millis{5};
+        const bool enough = load.records >= kRecordsEnough || load.bytes >= kBytesEnough;
+        return enough ? BootInstant{} : next(load);
+    }
+    // When the next one should be that is not large.
+    [[nodiscard]] BootInstant next(const Load& load) const {
+        // About 2 ms of CPU a transaction (librdkafka 2.0.2), and as much again in the broker: with this, transactions
+        // take at most about half a core while there is time, and a fifth when throughput matters.
+        const auto per_partition = load.busy ? Millis{12} : Millis{4};
         const auto interval = per_partition * static_cast<Millis::rep>(
                                                   std::max<std::size_t>(load.owned_partitions, 1));
+        // A busy partition publishes how fresh its view is once per transaction; the requests of the one before must
+        // not find it too old.
+        const Millis most = load.busy ? load.staleness_max / 3 : Millis{250};
+        const Millis least{load.busy ? 40 : 10};
         return last_began_ +
-               std::clamp<Millis>(interval, Millis{load.saturated ? 40 : 10}, Millis{250});
+               std::min(std::max<Millis>(interval, least), std::max(most, Millis{10}));
     }
 
 private:

@@ -6,6 +6,7 @@ namespace postlane {
 namespace {
 
 constexpr std::size_t kPollMax = 1'024;
+constexpr Offset kBacklog = 512;
 constexpr std::chrono::hours kKeepAlive{1};
 constexpr Millis kStatusInterval{500};
 constexpr Millis kCreditCheck{100};
@@ -60,14 +61,14 @@ void Partition::drain(BootInstant deadline) {
         drain_deadline_ = deadline;
     }
     draining_ = true;
-    bell_->ring();
+    bell_->ring_urgently();
 }
 
 void Partition::discard() {
     // At once, from whatever thread: from here on the last check refuses every request of ours.
     guard_->epoch.store(0);
     discarded_ = true;
-    bell_->ring();
+    bell_->ring_urgently();
 }
 
 void Partition::post(std::function<void(Partition&)> question) {
@@ -75,7 +76,7 @@ void Partition::post(std::function<void(Partition&)> question) {
         const std::lock_guard lock(mutex_);
         questions_.push_back(std::move(question));
     }
-    bell_->ring();
+    bell_->ring_urgently();
 }
 
 void Partition::answer_questions() {
@@ -131,7 +132,7 @@ BootInstant Partition::round() {
         runner_->stop_intents();
         enter(Stage::Draining, PartitionState::Draining);
     }
-    if (auto taken = take_inputs(at); !taken) {
+    if (auto taken = take_inputs(); !taken) {
         restart(taken.error());
         return at.boot;
     }
@@ -148,29 +149,46 @@ BootInstant Partition::round() {
         runner_->keep_alive();
     }
     BootInstant next = runner_->next_wake(at);
+    const bool busy = is_busy();
+    quiet_until_ = {};
     if (runner_->has_batch()) {
-        const BootInstant due = pacer_.due({.records = runner_->batch_size(),
-                                            .bytes = runner_->batch_bytes(),
-                                            .saturated = runner_->is_saturated(),
-                                            .owned_partitions = around_.owned_partitions()});
+        const CommitPacer::Load load{.records = runner_->batch_size(),
+                                     .bytes = runner_->batch_bytes(),
+                                     .busy = busy,
+                                     .owned_partitions = around_.owned_partitions(),
+                                     .staleness_max = around_.config.suppression.max_staleness};
+        const BootInstant due = pacer_.due(load);
         if (due <= at.boot || stage_ == Stage::Draining) {
             if (auto committed = commit(at); !committed) {
                 restart(committed.error());
+                return at.boot;
             }
-            return at.boot;  // what gathered meanwhile
+            if (!busy || stage_ == Stage::Draining) {
+                return at.boot;  // what gathered meanwhile
+            }
+            // Decided right before the commit, not right after the last one: a slot of a provider is held meanwhile.
+            quiet_until_ = pacer_.next(load);
+            next = quiet_until_;
+        } else {
+            next = std::min(next, due);
         }
-        next = std::min(next, due);
     }
     if (runner_->wants_fresh_since() > runner_->fresh_since() &&
         runner_->wants_fresh_since() >= proof_asked_at_) {
-        proof_asked_at_ = at.boot + BootClock::duration{1};
+        proof_asked_at_ = around_.clock.boot_now() + BootClock::duration{1};
         around_.freshness.ask();
     }
     publish_status(at);
     return stage_ == Stage::Draining ? finish_draining(at) : next;
 }
 
-Result<void> Partition::take_inputs(const Now& at) {
+// More input waits than one round takes, or more messages than can be dispatched: throughput matters, not latency.
+bool Partition::is_busy() const {
+    const auto end = ports_.sends->high_watermark();
+    return runner_->is_saturated() || (end && *end - runner_->next_offsets().sends >= kBacklog);
+}
+
+Result<void> Partition::take_inputs() {
     if (runner_->wants_suppressions()) {
         std::vector<InputRecord> records;
         if (auto polled = ports_.suppressions->poll(records, kPollMax); !polled) {
@@ -192,7 +210,9 @@ Result<void> Partition::take_inputs(const Now& at) {
         if (auto polled = ports_.sends->poll(records, kPollMax); !polled) {
             return polled;
         }
-        runner_->on_sends(std::move(records), ports_.sends->end_seen(), at);
+        // They arrived at the latest now, not when the round began: a suppression that was acknowledged before one of
+        // them was produced may be younger than that, and than a proof asked for meanwhile.
+        runner_->on_sends(std::move(records), ports_.sends->end_seen(), now());
     }
     return {};
 }

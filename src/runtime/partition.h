@@ -68,6 +68,9 @@ public:
 
     // One round. Returns when the next is due; earlier if the bell rings.
     BootInstant turn();
+    // Until then a bell means nothing: the batch being made is committed then, and what comes meanwhile goes into it.
+    // The thread of turn() only.
+    [[nodiscard]] BootInstant quiet_until() const noexcept { return quiet_until_; }
 
     enum class Stage : std::uint8_t { Starting, Running, Draining, Stopped, Failed };
     [[nodiscard]] Stage stage() const noexcept { return stage_.load(); }  // any thread
@@ -109,7 +112,8 @@ private:
     [[nodiscard]] Result<void> check_genesis(const GenesisRow& genesis) const;
     [[nodiscard]] Result<void> replay(Offset from, Offset end);
     BootInstant round();
-    [[nodiscard]] Result<void> take_inputs(const Now& now);
+    [[nodiscard]] bool is_busy() const;
+    [[nodiscard]] Result<void> take_inputs();
     [[nodiscard]] Result<void> commit(const Now& at);
     BootInstant finish_draining(const Now& at);
     void restart(const Error& why);
@@ -142,6 +146,7 @@ private:
     Millis start_backoff_{0};
     BootInstant next_start_{};
     BootInstant last_commit_{};
+    BootInstant quiet_until_{};
     BootInstant next_status_{};
     BootInstant proof_asked_at_{};
 

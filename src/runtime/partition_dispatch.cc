@@ -13,8 +13,9 @@ constexpr Millis kExpiryCheckInterval{1'000};
 
 }  // namespace
 
-void PartitionRunner::decide_attempts(const Now& now) {
+bool PartitionRunner::decide_attempts(const Now& now) {
     const BootInstant fresh = fresh_since();
+    const std::size_t departures_before = departures_.size();
     bool progress = true;
     while (progress && !stopping_ && !failure()) {
         progress = false;
@@ -31,6 +32,7 @@ void PartitionRunner::decide_attempts(const Now& now) {
     if (const BootInstant latest = ready_.latest_ready_since(); latest > fresh && !stopping_) {
         wants_fresh_since_ = std::max(wants_fresh_since_, latest);
     }
+    return departures_.size() > departures_before;
 }
 
 PartitionRunner::Tried PartitionRunner::try_attempt(const ReadyItem& item, const Now& now) {

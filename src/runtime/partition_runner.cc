@@ -12,8 +12,9 @@ namespace {
 constexpr std::size_t kPendingSendsMax = 1'024;
 constexpr std::size_t kPendingSendBytesMax = std::size_t{4} << 20U;
 constexpr std::size_t kPendingSuppressionsMax = 4'096;
-// Inputs are left in the topic while this many messages wait in memory for a dispatch slot.
-constexpr std::size_t kReadyIntakeMax = 256;
+// Inputs are left in the topic while this many messages wait in memory for a dispatch slot: each of them costs the
+// ledger a record of its own, which one that goes straight through does without.
+constexpr std::size_t kReadyIntakeMax = 32;
 // A larger event is decoded again when its turn comes, so that waiting ones take little memory.
 constexpr std::size_t kEventAtHandMax = 16'384;
 constexpr std::size_t kBatchRecordsMax = 4'000;
@@ -278,9 +279,13 @@ void PartitionRunner::decide(const Now& now) {
     while (goes_on && !failure()) {
         const std::size_t waiting_before = pending_sends_.size();
         decide_inputs(now);
-        decide_attempts(now);
-        const bool room = load_more(now) && batch_size() < kBatchRecordsMax;
-        goes_on = room || (pending_sends_.size() < waiting_before && !pending_sends_.empty());
+        const std::size_t blocked_before = blocked_routes_.size();
+        const bool departed = decide_attempts(now);
+        // A route that turned out to be blocked no longer counts against what others may take in.
+        const bool moved = departed || blocked_routes_.size() > blocked_before ||
+                           pending_sends_.size() < waiting_before;
+        const bool room = batch_size() < kBatchRecordsMax;
+        goes_on = (load_more(now) && room) || (moved && room && !pending_sends_.empty());
     }
     park_blocked_routes(now);
     sweep(now);
@@ -430,7 +435,7 @@ std::size_t PartitionRunner::batch_bytes() const {
 }
 
 bool PartitionRunner::is_saturated() const {
-    return !pending_sends_.empty() || ready_to_go() >= kReadyIntakeMax / 4;
+    return pending_sends_.size() >= kPendingSendsMax / 2 || ready_to_go() >= kReadyIntakeMax;
 }
 
 void PartitionRunner::keep_alive() {
@@ -463,9 +468,7 @@ Result<void> PartitionRunner::committed(const CommitReceipt& receipt, const Now&
             metrics_.ambiguous(provider);
         }
     }
-    for (const AttemptId& attempt : std::exchange(settled_, {})) {
-        registry_.settled(attempt);
-    }
+    registry_.settled(std::exchange(settled_, {}));
     note_new_wakes();
     hand_over_departures();
     metrics_.in_flight(partition_, static_cast<std::int64_t>(open_.size()));

@@ -173,7 +173,7 @@ private:
                                                                 const MessageRow& row);
 
     // partition_dispatch.cc
-    void decide_attempts(const Now& now);
+    bool decide_attempts(const Now& now);  // whether any message will depart
     enum class Tried : std::uint8_t { Done, RouteBlocked };
     Tried try_attempt(const ReadyItem& item, const Now& now);
     struct Choice {

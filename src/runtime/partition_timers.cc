@@ -249,10 +249,13 @@ void PartitionRunner::park_blocked_routes(const Now& now) {
 
 // Forgets ended rows whose retention is over, a slice at a time, here and in the topic.
 void PartitionRunner::sweep(const Now& now) {
-    if (now.boot < next_sweep_ || is_saturated()) {
+    if (now.boot < next_sweep_) {
         return;
     }
-    next_sweep_ = now.boot + kSweepInterval;
+    next_sweep_ = now.boot + kSweepInterval;  // also when busy: next_wake() is never in the past
+    if (is_saturated()) {
+        return;
+    }
     if (sweep_from_.empty()) {
         sweep_from_ = ledger::ledger_keys_begin();
     }

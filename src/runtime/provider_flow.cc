@@ -224,8 +224,7 @@ std::string_view to_string(Grant::Why why) noexcept {
 ProviderFlow::ProviderFlow(const Config& config) : in_flight_max_(config.dispatch.max_in_flight) {
     lanes_.reserve(config.providers.size());
     for (const config::Provider& provider : config.providers) {
-        // A credit is held through the commit as well as on the wire: to keep the wire full, about
-        // twice as many are needed.
+        // A slot is held from before the commit of the intent: to keep the wire full, about twice as many are needed.
         const std::size_t limit = std::min(2 * provider.max_in_flight, in_flight_max_);
         lanes_.emplace_back(std::max<std::size_t>(limit, 1), provider.rate_per_second);
     }
@@ -276,16 +275,33 @@ Grant ProviderFlow::try_acquire(std::size_t provider, std::size_t bytes, BootIns
                  .probe = probe};
 }
 
-void ProviderFlow::release(const Grant& grant, AnswerClass answer, const AttemptResult& result,
-                           BootInstant now) {
+void ProviderFlow::answered(const Grant& grant, AnswerClass answer, const AttemptResult& result,
+                            BootInstant now) {
     std::vector<Wake> wakes;
     {
         const std::lock_guard lock{mutex_};
-        put_back(grant);
         Lane& lane = lanes_.at(grant.provider);
+        --lane.in_flight;
         const bool changed =
             lane.learn(grant, signal_of(answer, result), result.answer.retry_after, now);
         wakes = wakes_after(grant.provider, changed);
+    }
+    for (const Wake& wake : wakes) {
+        (*wake)();
+    }
+}
+
+void ProviderFlow::settled(const std::vector<Grant>& grants) {
+    if (grants.empty()) {
+        return;
+    }
+    std::vector<Wake> wakes;
+    {
+        const std::lock_guard lock{mutex_};
+        for (const Grant& grant : grants) {
+            put_back_credit(grant);
+        }
+        wakes = wakes_after(lanes_.size(), false);
     }
     for (const Wake& wake : wakes) {
         (*wake)();
@@ -296,8 +312,9 @@ void ProviderFlow::give_back(const Grant& grant, BootInstant now) {
     std::vector<Wake> wakes;
     {
         const std::lock_guard lock{mutex_};
-        put_back(grant);
+        put_back_credit(grant);
         Lane& lane = lanes_.at(grant.provider);
+        --lane.in_flight;
         lane.rate.put_back();
         const bool changed = lane.learn(grant, Signal::Silent, std::nullopt, now);
         wakes = wakes_after(grant.provider, changed);
@@ -376,23 +393,26 @@ bool ProviderFlow::process_is_full(std::size_t bytes) const {
            (in_flight_ > 0 && bytes_in_flight_ + bytes > kBytesInFlightMax);
 }
 
-void ProviderFlow::put_back(const Grant& grant) {
-    --lanes_.at(grant.provider).in_flight;
+void ProviderFlow::put_back_credit(const Grant& grant) {
     --in_flight_;
     bytes_in_flight_ -= grant.bytes;
 }
 
-// As many waiters as there are free credits: a woken one may turn out to need nothing, and the
-// credit must not be forgotten while another still waits.
+// As many waiters as there are free slots: a woken one may turn out to need nothing, and the slot must not be
+// forgotten while another still waits. `provider`: whose slot came free, or lanes_.size() for a credit alone.
 std::vector<ProviderFlow::Wake> ProviderFlow::wakes_after(std::size_t provider,
                                                           bool circuit_changed) {
     std::vector<Wake> wakes;
-    const Lane& lane = lanes_.at(provider);
-    const std::size_t window = lane.window.size();
-    std::size_t lane_free = window > lane.in_flight ? window - lane.in_flight : 0;
+    std::size_t lane_free = 0;
+    if (provider < lanes_.size()) {
+        const Lane& lane = lanes_[provider];
+        const std::size_t window = lane.window.size();
+        lane_free = window > lane.in_flight ? window - lane.in_flight : 0;
+    }
     std::size_t process_free = in_flight_max_ - in_flight_;
     for (Waiter& waiter : waiters_) {
-        const bool for_lane = waiter.wants[provider] && (circuit_changed || lane_free > 0);
+        const bool for_lane = provider < lanes_.size() && waiter.wants[provider] &&
+                              (circuit_changed || lane_free > 0);
         const bool for_process = waiter.wants[lanes_.size()] && process_free > 0;
         if (!for_lane && !for_process) {
             continue;

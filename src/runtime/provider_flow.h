@@ -2,9 +2,9 @@
 // section 10.
 //
 // One per process, shared by all partition threads; every method is thread-safe. It owns no clock:
-// times are passed in. A partition takes a Grant before it commits an intent and gives it back
-// exactly once, by release() with what became of the attempt or by give_back() if it made none, so
-// open intents never exceed the credits.
+// times are passed in. A partition takes a Grant before it commits an intent. It is two things: a slot of the provider,
+// free again when the provider has answered (answered()), and a credit of the process, free again when the result is
+// committed (settled()), so that open intents never exceed the credits. give_back() returns both if no attempt was made.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +33,7 @@ struct Grant {
     Why why = Why::NoCredit;
     BootInstant until{};
 
-    // What release() and give_back() need; nobody else's business.
+    // What answered(), settled() and give_back() need; nobody else's business.
     std::size_t provider = 0;
     std::size_t bytes = 0;
     std::uint64_t serial = 0;  // grants of one provider count from 1
@@ -70,13 +70,15 @@ public:
     // asking again (for every provider it needs); waiters take turns.
     [[nodiscard]] Grant try_acquire(std::size_t provider, std::size_t bytes, BootInstant now,
                                     WaiterId waiter = kNoWaiter);
-    // The attempt ended. `result` is what `answer` was classified from.
-    void release(const Grant& grant, AnswerClass answer, const AttemptResult& result,
-                 BootInstant now);
+    // The attempt ended. `result` is what `answer` was classified from. Once per grant, before settled().
+    void answered(const Grant& grant, AnswerClass answer, const AttemptResult& result,
+                  BootInstant now);
+    // What became of them is committed, or concerns nobody any more. Once per grant.
+    void settled(const std::vector<Grant>& grants);
     // No attempt was made: the commit failed, or there was nothing left to send.
     void give_back(const Grant& grant, BootInstant now);
 
-    // `wake` is called by whatever thread releases, with no lock held; a call that was under way
+    // `wake` is called by whatever thread gives something back, with no lock held; a call that was under way
     // may still come after remove_waiter(). It must not block.
     [[nodiscard]] WaiterId add_waiter(std::function<void()> wake);
     void remove_waiter(WaiterId waiter);
@@ -107,7 +109,7 @@ private:
     static Signal signal_of(AnswerClass answer, const AttemptResult& result);
     Grant refuse(Grant::Why why, BootInstant until, WaiterId waiter, std::size_t wanted);
     [[nodiscard]] bool process_is_full(std::size_t bytes) const;
-    void put_back(const Grant& grant);
+    void put_back_credit(const Grant& grant);
     std::vector<Wake> wakes_after(std::size_t provider, bool circuit_changed);
 
     mutable std::mutex mutex_;

@@ -51,6 +51,7 @@ ReadyQueue::Offered ReadyQueue::offer(ReadyItem item) {
         return Offered::RecipientFull;
     }
     hungry_.erase(item.recipient.value());
+    latest_ready_since_ = std::max(latest_ready_since_, item.ready_since);
     Rank rank = rank_of(item);
     const auto [entry, is_new] = slot.items.emplace(std::move(rank), std::move(item));
     if (!slot.busy) {
@@ -136,13 +137,7 @@ std::vector<ReadyItem> ReadyQueue::candidates(const std::set<std::string>& block
 }
 
 BootInstant ReadyQueue::latest_ready_since() const {
-    BootInstant latest{};
-    for (const auto& [route, ranks] : runnable_) {
-        for (const auto& [rank, item] : ranks) {
-            latest = std::max(latest, item->ready_since);
-        }
-    }
-    return latest;
+    return runnable() == 0 ? BootInstant{} : latest_ready_since_;
 }
 
 std::vector<std::pair<RecipientId, MessageId>> ReadyQueue::expired(Instant now) const {

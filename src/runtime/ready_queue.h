@@ -47,7 +47,8 @@ public:
     // (due, offset) order, leaving out those that became ready after `fresh`.
     [[nodiscard]] std::vector<ReadyItem> candidates(const std::set<std::string>& blocked,
                                                     BootInstant fresh, std::size_t limit) const;
-    // When the latest item of a free recipient became ready; the epoch if there is none.
+    // No item of a free recipient became ready after it; the epoch if there is none. At most too late by items that
+    // have left: then the view is proven a little fresher than needed.
     [[nodiscard]] BootInstant latest_ready_since() const;
     // All items whose time to live has passed.
     [[nodiscard]] std::vector<std::pair<RecipientId, MessageId>> expired(Instant now) const;
@@ -101,6 +102,7 @@ private:
     std::map<std::string, std::map<Rank, const ReadyItem*>> runnable_;  // of free recipients
     std::set<std::string> hungry_;  // recipients with no items and more_from
     std::size_t size_ = 0;
+    BootInstant latest_ready_since_{};  // of all that were ever taken
 };
 
 }  // namespace postlane

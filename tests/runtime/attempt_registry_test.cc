@@ -64,7 +64,7 @@ TEST_F(AttemptRegistryTest, AResultIsTakenOnceAndItsCreditHeldUntilCommitted) {
     EXPECT_EQ(take(), Attempts{attempt});
     EXPECT_EQ(take(), Attempts{});
     EXPECT_EQ(flow_.in_flight(), 1U);
-    registry_.settled(attempt);
+    registry_.settled({attempt});
     EXPECT_EQ(flow_.in_flight(), 0U);
     EXPECT_FALSE(registry_.knows(attempt));
 }
@@ -121,7 +121,7 @@ TEST_F(AttemptRegistryTest, APartitionThatLeftHoldsNoCredits) {
 
     registry_.opened(0);  // it came back: what happened meanwhile is known here
     EXPECT_EQ(take(), (Attempts{before, after}));
-    registry_.settled(before);
+    registry_.settled({before});
     EXPECT_EQ(flow_.in_flight(), 0U);  // given back once
 }
 

@@ -67,11 +67,18 @@ std::vector<Grant> take_all(ProviderFlow& flow, BootInstant now, std::size_t pro
     }
 }
 
+// The provider answered, and that is committed.
+void release(ProviderFlow& flow, const Grant& grant, AnswerClass answer,
+             const AttemptResult& result, BootInstant now) {
+    flow.answered(grant, answer, result, now);
+    flow.settled({grant});
+}
+
 // One attempt with an idle provider, ending like this.
 void run_one(ProviderFlow& flow, AnswerClass answer, const AttemptResult& result, BootInstant now) {
     const Grant grant = flow.try_acquire(0, 100, now);
     ASSERT_TRUE(grant.granted()) << to_string(grant.why);
-    flow.release(grant, answer, result, now);
+    release(flow, grant, answer, result, now);
 }
 
 struct LimitRow {
@@ -117,7 +124,7 @@ TEST(ProviderFlow, BytesInFlightAreBounded) {
     ASSERT_TRUE(first.granted());
     ASSERT_TRUE(flow.try_acquire(0, kHalf, at(Millis{0})).granted());
     EXPECT_EQ(flow.try_acquire(0, 1, at(Millis{0})).why, Why::NoCredit);
-    flow.release(first, AnswerClass::Accepted, answered(202), at(Millis{5}));
+    release(flow, first, AnswerClass::Accepted, answered(202), at(Millis{5}));
     EXPECT_TRUE(flow.try_acquire(0, kHalf, at(Millis{5})).granted());
 }
 
@@ -150,7 +157,7 @@ TEST_P(Rate, IsSharedByOwnedPartitions) {
         const Grant grant = flow.try_acquire(0, 1, now);
         if (grant.granted()) {
             ++granted;
-            flow.release(grant, AnswerClass::Accepted, answered(202), now);
+            release(flow, grant, AnswerClass::Accepted, answered(202), now);
         } else {
             ASSERT_EQ(grant.why, Why::RateLimited);
             ASSERT_GT(grant.until, now);
@@ -189,17 +196,17 @@ TEST(ProviderFlow, OneBadMomentHalvesTheWindowOnce) {
     const std::vector<Grant> grants = take_all(flow, at(Millis{0}));
     ASSERT_EQ(grants.size(), 100U);
     for (std::size_t bad = 0; bad < 4; ++bad) {
-        flow.release(grants[bad], AnswerClass::RetryLater, answered(429), at(Millis{10}));
+        release(flow, grants[bad], AnswerClass::RetryLater, answered(429), at(Millis{10}));
     }
     EXPECT_EQ(flow.snapshot(0).window, 50U);
     for (std::size_t good = 4; good < 60; ++good) {
-        flow.release(grants[good], AnswerClass::Rejected, answered(422), at(Millis{11}));
+        release(flow, grants[good], AnswerClass::Rejected, answered(422), at(Millis{11}));
     }
     EXPECT_GT(flow.snapshot(0).window, 50U);
     // Another bad answer, to a request that left after the first halving.
     const Grant later = flow.try_acquire(0, 1, at(Millis{12}));
     ASSERT_TRUE(later.granted());
-    flow.release(later, AnswerClass::RetryLater, answered(429), at(Millis{20}));
+    release(flow, later, AnswerClass::RetryLater, answered(429), at(Millis{20}));
     EXPECT_LT(flow.snapshot(0).window, 30U);
 }
 
@@ -212,7 +219,7 @@ TEST(ProviderFlow, WindowRecoversFully) {
     int round_trips = 0;
     for (; flow.snapshot(0).window < 100 && round_trips < 1'000; ++round_trips) {
         for (const Grant& grant : take_all(flow, at(Millis{round_trips}))) {
-            flow.release(grant, AnswerClass::Accepted, answered(202), at(Millis{round_trips}));
+            release(flow, grant, AnswerClass::Accepted, answered(202), at(Millis{round_trips}));
         }
     }
     EXPECT_LE(round_trips, 80);
@@ -293,7 +300,7 @@ TEST(ProviderFlow, OneProbeAtATimeWithGrowingPauses) {
         ASSERT_TRUE(probe.granted());
         EXPECT_EQ(flow.snapshot(0).circuit, Circuit::Probing);
         EXPECT_EQ(flow.try_acquire(0, 1, now).why, Why::CircuitOpen);
-        flow.release(probe, AnswerClass::Unknown, silent(), now);
+        release(flow, probe, AnswerClass::Unknown, silent(), now);
     }
 }
 
@@ -301,7 +308,7 @@ TEST(ProviderFlow, ASuccessfulProbeClosesTheCircuitGently) {
     ProviderFlow flow{config_with({})};
     open_circuit(flow, at(Millis{0}));
     const Grant probe = flow.try_acquire(0, 1, at(Millis{1'000}));
-    flow.release(probe, AnswerClass::Rejected, answered(422), at(Millis{1'010}));
+    release(flow, probe, AnswerClass::Rejected, answered(422), at(Millis{1'010}));
     EXPECT_EQ(flow.snapshot(0).circuit, Circuit::Closed);
     EXPECT_LE(take_all(flow, at(Millis{1'010})).size(), 8U);
 }
@@ -313,8 +320,8 @@ TEST(ProviderFlow, AProbeThatNeverLeftIsTriedAgainAtOnce) {
     flow.give_back(unused, at(Millis{1'000}));
     const Grant refused_late = flow.try_acquire(0, 1, at(Millis{1'000}));
     ASSERT_TRUE(refused_late.granted());
-    flow.release(refused_late, AnswerClass::NotHandedOver, never_left(NotHandedOver::ViewStale),
-                 at(Millis{1'001}));
+    release(flow, refused_late, AnswerClass::NotHandedOver, never_left(NotHandedOver::ViewStale),
+            at(Millis{1'001}));
     EXPECT_TRUE(flow.try_acquire(0, 1, at(Millis{1'001})).granted());
 }
 
@@ -322,14 +329,14 @@ TEST(ProviderFlow, LateAnswersDoNotDecideAboutAnOpenCircuit) {
     ProviderFlow flow{config_with({})};
     const std::vector<Grant> grants = take_all(flow, at(Millis{0}));
     for (std::size_t bad = 0; bad < 5; ++bad) {
-        flow.release(grants[bad], AnswerClass::Unknown, silent(), at(Millis{1}));
+        release(flow, grants[bad], AnswerClass::Unknown, silent(), at(Millis{1}));
     }
     ASSERT_EQ(flow.snapshot(0).circuit, Circuit::Open);
     const Grant probe = flow.try_acquire(0, 1, at(Millis{1'001}));
     EXPECT_FALSE(probe.granted());  // its window is taken by those still out
     for (std::size_t late = 5; late < grants.size(); ++late) {
-        flow.release(grants[late], late % 2 == 0 ? AnswerClass::Unknown : AnswerClass::Accepted,
-                     late % 2 == 0 ? silent() : answered(202), at(Millis{2}));
+        release(flow, grants[late], late % 2 == 0 ? AnswerClass::Unknown : AnswerClass::Accepted,
+                late % 2 == 0 ? silent() : answered(202), at(Millis{2}));
     }
     EXPECT_EQ(flow.snapshot(0).circuit, Circuit::Open);
     EXPECT_TRUE(flow.try_acquire(0, 1, at(Millis{1'001})).granted());
@@ -362,7 +369,7 @@ TEST(ProviderFlow, WaitersTakeTurns) {
         for (const auto waiter : {first, second, third}) {
             EXPECT_FALSE(flow.try_acquire(0, 1, at(Millis{round}), waiter).granted());
         }
-        flow.release(grant, AnswerClass::Accepted, answered(202), at(Millis{round}));
+        release(flow, grant, AnswerClass::Accepted, answered(202), at(Millis{round}));
     }
     EXPECT_EQ(woken, "abcabc");
     flow.remove_waiter(third);
@@ -376,7 +383,7 @@ TEST(ProviderFlow, NobodyIsWokenWhoWasNotRefused) {
     int woken = 0;
     const auto waiter = flow.add_waiter([&] { ++woken; });
     const Grant grant = flow.try_acquire(0, 1, at(Millis{0}), waiter);
-    flow.release(grant, AnswerClass::Accepted, answered(202), at(Millis{0}));
+    release(flow, grant, AnswerClass::Accepted, answered(202), at(Millis{0}));
     EXPECT_EQ(woken, 0);
 }
 
@@ -390,9 +397,9 @@ TEST(ProviderFlow, AFreeCreditIsNeverForgottenByOneWhoDoesNotWantIt) {
     ASSERT_EQ(grants.size(), 2U);
     (void)flow.try_acquire(0, 1, at(Millis{0}), first);
     (void)flow.try_acquire(0, 1, at(Millis{0}), second);
-    flow.release(grants[0], AnswerClass::Accepted, answered(202), at(Millis{0}));
+    release(flow, grants[0], AnswerClass::Accepted, answered(202), at(Millis{0}));
     EXPECT_EQ(first_woken + second_woken, 1);  // and the first has changed its mind
-    flow.release(grants[1], AnswerClass::Accepted, answered(202), at(Millis{0}));
+    release(flow, grants[1], AnswerClass::Accepted, answered(202), at(Millis{0}));
     EXPECT_EQ(first_woken + second_woken, 2);
 }
 
@@ -403,7 +410,7 @@ TEST(ProviderFlow, WaitersHearWhenTheCircuitOpensAndCloses) {
     const std::vector<Grant> grants = take_all(flow, at(Millis{0}));
     (void)flow.try_acquire(0, 1, at(Millis{0}), waiter);
     for (const Grant& grant : grants) {
-        flow.release(grant, AnswerClass::AccountRefused, answered(401), at(Millis{1}));
+        release(flow, grant, AnswerClass::AccountRefused, answered(401), at(Millis{1}));
         (void)flow.try_acquire(0, 1, at(Millis{1}), waiter);
     }
     ASSERT_EQ(flow.snapshot(0).circuit, Circuit::Open);
@@ -411,7 +418,7 @@ TEST(ProviderFlow, WaitersHearWhenTheCircuitOpensAndCloses) {
     ASSERT_TRUE(probe.granted());
     ASSERT_EQ(flow.try_acquire(0, 1, at(Millis{2'000}), waiter).why, Why::CircuitOpen);
     const int before = woken;
-    flow.release(probe, AnswerClass::Accepted, answered(202), at(Millis{2'001}));
+    release(flow, probe, AnswerClass::Accepted, answered(202), at(Millis{2'001}));
     EXPECT_EQ(woken, before + 1);
 }
 
@@ -427,7 +434,7 @@ TEST(ProviderFlow, ThreadsNeverExceedTheLimit) {
                 if (grant.granted()) {
                     exceeded = exceeded || out.fetch_add(1) >= 8;
                     out.fetch_sub(1);
-                    flow.release(grant, AnswerClass::Accepted, answered(202), at(Millis{round}));
+                    release(flow, grant, AnswerClass::Accepted, answered(202), at(Millis{round}));
                 }
             }
         });

@@ -42,7 +42,7 @@ Instance::Instance(Env& env, Esp& esp, const Config& config, Machine& machine, s
           [](const Error&) {}),
       surroundings_(surroundings()) {
     process_->after_event = [this] { look_for_rings(); };
-    dispatcher_.forget_result = [this](const AttemptId& attempt) { registry_.settled(attempt); };
+    dispatcher_.forget_result = [this](const AttemptId& attempt) { registry_.settled({attempt}); };
     freshness_fiber_ = env_.scheduler.spawn(process_, [this] { run_freshness(); });
     env_.scheduler.spawn(process_, [this] { run_addresses(); });
     env_.scheduler.spawn(process_, [this] { run_progress(); });

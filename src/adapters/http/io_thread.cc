@@ -49,7 +49,10 @@ IoThread::~IoThread() {
 }
 
 void IoThread::start() {
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([this] {
+        pthread_setname_np(pthread_self(), "http");  // for top -H and perf
+        run();
+    });
 }
 
 bool IoThread::submit(DispatchRequest& request) {

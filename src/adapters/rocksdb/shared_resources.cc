@@ -59,6 +59,9 @@ rocksdb::Options SharedResources::options() const {
     options.write_buffer_manager = write_buffers_;
     options.write_buffer_size = 8 * kMiB;
     options.max_write_buffer_number = 3;
+    // Most keys that are asked for were never written; the filter spares walking the memtable for them.
+    options.memtable_prefix_bloom_size_ratio = 0.05;
+    options.memtable_whole_key_filtering = true;
     options.arena_block_size = 256 * kKiB;  // each database has at least one
     options.max_open_files = limits_.open_files_per_database;
     options.max_background_jobs = limits_.background_threads + 1;
