@@ -54,10 +54,15 @@ tidy: install ## clang-tidy over src; FILES="src/core/..." for some of it
 	@.ci/install packages-check.txt
 	@.ci/tidy $(FILES)
 
-sim: install ## the simulator's tests
+sim: install ## the simulator's tests; SEEDS=200000 for a campaign on every core, from SEED=1 on
 	@cmake --preset release --log-level=WARNING
+ifdef SEEDS
+	@cmake --build --preset release --target postlane
+	@build/postlane simulate --seed $(or $(SEED),1) --seeds $(SEEDS) --jobs $$(nproc) --keep tests/sim/seeds
+else
 	@cmake --build --preset release --target sim_test
-	@cd build && ctest --output-on-failure --no-tests=error -R '^Sim'
+	@ctest --test-dir build --output-on-failure --no-tests=error --label-regex '^sim$$'
+endif
 
 chaos: build ## real kills, pauses and broker deaths; LONG=1 or HOURS=2 for the campaign, SEED=, ONLY="kills brokers"
 	@/usr/bin/python3 tests/chaos/run.py $(if $(LONG),--long) $(if $(HOURS),--hours $(HOURS)) \

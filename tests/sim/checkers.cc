@@ -390,6 +390,24 @@ std::vector<std::string> Checkers::violations(bool ended) {
     return violations_;
 }
 
+std::vector<std::string> Checkers::outcomes_of(std::size_t spec) {
+    if (outcomes_.empty()) {
+        read_outcomes();
+    }
+    std::vector<std::string> found;
+    for (const Seen& seen : outcomes_) {
+        if (seen.spec == spec) {
+            found.push_back(std::string(to_string(seen.outcome)) + "/" +
+                            std::string(to_string(seen.reason)));
+        }
+    }
+    return found;
+}
+
+std::vector<std::string> outcomes_of_spec(World& world, std::size_t spec) {
+    return Checkers(world).outcomes_of(spec);
+}
+
 std::string report(World& world, bool ended) {
     std::string text;
     for (const std::string& violation : Checkers(world).violations(ended)) {

@@ -16,6 +16,7 @@ public:
     explicit Checkers(World& world);
 
     [[nodiscard]] std::vector<std::string> violations(bool ended);
+    [[nodiscard]] std::vector<std::string> outcomes_of(std::size_t spec);
 
 private:
     struct Seen {
@@ -57,6 +58,9 @@ private:
     std::map<std::string, std::vector<const Execution*>> executed_;
     std::vector<std::string> violations_;
 };
+
+// "sent/accepted" for each visible outcome of an input that carries this message.
+[[nodiscard]] std::vector<std::string> outcomes_of_spec(World& world, std::size_t spec);
 
 // Everything that is wrong, as text for a failed assertion.
 [[nodiscard]] std::string report(World& world, bool ended);

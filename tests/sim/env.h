@@ -71,29 +71,46 @@ struct Faults {
     Time latency_us = 2'000;  // of a broker request, about
 };
 
+struct TraceOptions {
+    bool print = false;
+    std::string recipient;  // print what concerns nobody or this one; empty: everything
+};
+
 // Rare things that must happen somewhere in a swarm, else it proves nothing.
 using Probes = std::map<std::string, std::uint64_t>;
 
+// What happened, when, who did it, and to which recipient (either may be nobody: empty). Its hash is a world's identity.
 class Trace {
 public:
-    explicit Trace(bool print) : print_(print) {}
+    Trace(const Scheduler& scheduler, const TraceOptions& options)
+        : scheduler_(scheduler), options_(options) {}
+
     template <class... Args>
-    void operator()(const Scheduler& scheduler, fmt::format_string<Args...> format,
+    void operator()(std::string_view who, std::string_view whom, fmt::format_string<Args...> format,
                     Args&&... args) {
-        line_.clear();
-        fmt::format_to(std::back_inserter(line_), "{:>12.6f} ",
-                       static_cast<double>(scheduler.now()) / kSecond);
-        fmt::format_to(std::back_inserter(line_), format, std::forward<Args>(args)...);
-        line_.push_back('\n');
-        add(line_);
+        what_.clear();
+        fmt::format_to(std::back_inserter(what_), format, std::forward<Args>(args)...);
+        add(who, whom);
     }
+    // For readers only: not part of the hash, and worth making only if somebody reads.
+    [[nodiscard]] bool is_read() const noexcept { return options_.print; }
+    void detail(std::string_view who, std::string_view whom, std::string_view what) const {
+        print(who, whom, what);
+    }
+    // The recipient of the message whose request carries this tag.
+    std::function<std::string(const std::string& tag)> whose;
+
     [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
     [[nodiscard]] std::uint64_t lines() const noexcept { return lines_; }
 
 private:
-    void add(const std::string& line);
-    bool print_;
-    std::string line_;
+    void add(std::string_view who, std::string_view whom);
+    void hash_in(std::string_view text);
+    void print(std::string_view who, std::string_view whom, std::string_view what) const;
+
+    const Scheduler& scheduler_;
+    const TraceOptions options_;
+    std::string what_;
     std::uint64_t hash_ = 0xcbf29ce484222325U;
     std::uint64_t lines_ = 0;
 };
@@ -119,8 +136,9 @@ struct Machine {
 
 struct Env {
     Env(std::uint64_t seed, std::int32_t partitions, std::int32_t address_partitions,
-        bool print_trace)
-        : random(seed), broker(scheduler, partitions, address_partitions), trace(print_trace) {}
+        const TraceOptions& trace_options)
+        : random(seed), broker(scheduler, partitions, address_partitions),
+          trace(scheduler, trace_options) {}
 
     Scheduler scheduler;
     Random random;

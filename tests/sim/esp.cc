@@ -27,6 +27,10 @@ std::string text_after(const std::string& body, const std::string& before) {
     return body.substr(begin, body.find('"', begin) - begin);
 }
 
+std::string tag_of(const HttpRequest& request) {
+    return text_after(request.body, "\"subject\":\"");
+}
+
 }  // namespace
 
 Esp::Treatment Esp::draw() {
@@ -53,8 +57,9 @@ Esp::Treatment Esp::draw() {
 
 std::string Esp::execute(Execution execution, const std::string& body) {
     execution.executed = env_.now();
-    env_.trace(env_.scheduler, "esp {} executes {} (handed over by {})", execution.provider,
-               execution.tag, execution.instance);
+    env_.trace(config_.providers[execution.provider].name, env_.trace.whose(execution.tag),
+               "executes {}, handed over by {} at {:.6f}", execution.tag, execution.instance,
+               static_cast<double>(execution.handed_over) / kSecond);
     std::string id = "id-" + std::to_string(executions_.size() + 1);
     if (config_.providers[execution.provider].idempotency == config::Idempotency::Header) {
         Remembered& memory = remembered_[execution.provider][execution.key];
@@ -105,7 +110,7 @@ Esp::Answer Esp::arrive(std::size_t provider, const HttpRequest& request, Time h
     answer.after = env_.random.between(kMillisecond, 40 * kMillisecond);
     Execution execution{provider,
                         text_after(request.body, "\"postlane_id\":\""),
-                        text_after(request.body, "\"subject\":\""),
+                        tag_of(request),
                         handed_over,
                         0,
                         instance,
@@ -191,7 +196,7 @@ Esp::Answer Esp::treated(Treatment treatment, Execution execution, const std::st
 }
 
 std::size_t Esp::note_request(const HttpRequest& request) {
-    requests_.push_back({text_after(request.body, "\"subject\":\""), env_.now(), env_.now(), true});
+    requests_.push_back({tag_of(request), env_.now(), env_.now(), true});
     return requests_.size() - 1;
 }
 
@@ -208,6 +213,7 @@ void SimDispatcher::submit(DispatchRequest request) {
     auto wire = std::make_shared<Wire>();
     const std::size_t provider = request.provider;
     wire->request = std::move(request);
+    wire->tag = tag_of(wire->request.request);
     wire->submitted_at = clock_.boot_now();
     lanes_[provider].queue.push_back(std::move(wire));
     start_next(provider);
@@ -240,8 +246,8 @@ void SimDispatcher::hand_over(const std::shared_ptr<Wire>& wire) {
     const auto refused = wire->request.last_check->refuses(asked);
     if (refused && env_.mutant != Mutant::LastCheckNeverRefuses) {
         env_.probes["hook_refused/" + std::string(to_string(*refused))] += 1;
-        env_.trace(env_.scheduler, "{} attempt {} refused: {}", process_->name(),
-                   wire->request.attempt.number, to_string(*refused));
+        env_.trace(process_->name(), env_.trace.whose(wire->tag), "attempt {} of {} refused: {}",
+                   wire->request.attempt.number, wire->tag, to_string(*refused));
         result.why_not = *refused;
         end(wire, std::move(result));
         return;
@@ -249,6 +255,12 @@ void SimDispatcher::hand_over(const std::shared_ptr<Wire>& wire) {
     wire->handed_over_at = now;
     wire->noted = esp_.note_request(wire->request.request);
     sink_.handed_over(wire->request.attempt);
+    if (env_.trace.is_read()) {
+        env_.trace.detail(
+            process_->name(), env_.trace.whose(wire->tag),
+            fmt::format("attempt {} of {} handed over to {}", wire->request.attempt.number,
+                        wire->tag, config_.providers[wire->request.provider].name));
+    }
     transmit(wire);
     const std::size_t provider = wire->request.provider;
     const Time timeout = micros(config_.providers[provider].timeout);
@@ -300,8 +312,8 @@ void SimDispatcher::end(const std::shared_ptr<Wire>& wire, AttemptResult result)
     wire->ended = true;
     result.handed_over_at = wire->handed_over_at;
     result.ended_at = clock_.boot_now();
-    env_.trace(env_.scheduler, "{} p{} attempt {} ended: {}", process_->name(),
-               wire->request.partition, wire->request.attempt.number,
+    env_.trace(process_->name(), env_.trace.whose(wire->tag), "p{} attempt {} of {} ended: {}",
+               wire->request.partition, wire->request.attempt.number, wire->tag,
                result.kind == AttemptResult::Kind::Answered ? std::to_string(result.answer.status)
                : result.kind == AttemptResult::Kind::NoAnswer
                    ? std::string("no answer")

@@ -105,6 +105,7 @@ public:
 private:
     struct Wire {
         DispatchRequest request;
+        std::string tag;
         BootInstant submitted_at{};
         BootInstant handed_over_at{};
         std::size_t noted = 0;

@@ -32,7 +32,7 @@ void Group::hear() {
             ++member;
             continue;
         }
-        env_.trace(env_.scheduler, "group: {} is silent, thrown out", member->first);
+        env_.trace("group", "", "{} is silent, thrown out", member->first);
         if (instance != nullptr) {
             thrown_out_.emplace(member->first, instance);
         }
@@ -48,8 +48,8 @@ void Group::hear() {
         // Its next heartbeat tells it, a moment after it woke.
         env_.scheduler.at(env_.now() + env_.random.between(0, 200 * kMillisecond),
                           instance->process(), [this, instance] {
-                              env_.trace(env_.scheduler, "{} learns that it lost its partitions",
-                                         instance->process()->name());
+                              env_.trace(instance->process()->name(), "",
+                                         "learns that it lost its partitions");
                               env_.sometimes("partitions_lost");
                               instance->revoked(true);
                               join(instance);
@@ -61,7 +61,7 @@ void Group::hear() {
 void Group::begin() {
     wanted_ = false;
     rebalancing_ = true;
-    env_.trace(env_.scheduler, "group: rebalance, {} members", members_.size());
+    env_.trace("group", "", "rebalance, {} members", members_.size());
     for (auto& [name, member] : members_) {
         member.told = false;
         member.heard_it = false;

@@ -46,7 +46,7 @@ Instance::Instance(Env& env, Esp& esp, const Config& config, Machine& machine, s
     freshness_fiber_ = env_.scheduler.spawn(process_, [this] { run_freshness(); });
     env_.scheduler.spawn(process_, [this] { run_addresses(); });
     env_.scheduler.spawn(process_, [this] { run_progress(); });
-    env_.trace(env_.scheduler, "{} starts on machine {}", process_->name(), machine.number);
+    env_.trace(process_->name(), "", "starts on machine {}", machine.number);
 }
 
 Instance::~Instance() {
@@ -79,7 +79,7 @@ Surroundings Instance::surroundings() {
             },
         .log =
             [this](Severity, std::string_view event, const std::string& text) {
-                env_.trace(env_.scheduler, "{} {}: {}", process_->name(), event, text);
+                env_.trace(process_->name(), "", "{}: {}", event, text);
             },
     };
 }

@@ -21,6 +21,17 @@ private:
     int& count_;
 };
 
+// The text of a member of an outcome; empty if it has none.
+std::string member(const std::string& json, const std::string& name) {
+    const std::string before = "\"" + name + "\":\"";
+    const auto at = json.find(before);
+    if (at == std::string::npos) {
+        return "";
+    }
+    const auto begin = at + before.size();
+    return json.substr(begin, json.find('"', begin) - begin);
+}
+
 // A log that deletes keeps this much under the mutant LedgerDeletes.
 constexpr Time kDeletedAfter = 5 * kSecond;
 
@@ -48,7 +59,7 @@ bool SimLedgerLog::fenced() const {
 
 tl::unexpected<Error> SimLedgerLog::finish(ErrorCode code, const char* why) {
     finished_ = true;
-    env_.trace(env_.scheduler, "{} p{} commit: {}", process_->name(), partition_, why);
+    env_.trace(process_->name(), "", "p{} commit: {}", partition_, why);
     return fail(code, why);
 }
 
@@ -65,7 +76,7 @@ Result<void> SimLedgerLog::fence() {
         return {};
     }
     epoch_ = env_.broker.init_producer(transactional_id_);
-    env_.trace(env_.scheduler, "{} p{} fenced, epoch {}", process_->name(), partition_, epoch_);
+    env_.trace(process_->name(), "", "p{} fenced, epoch {}", partition_, epoch_);
     env_.scheduler.sleep(env_.latency());
     env_.crash_point(process_, "fenced");
     return {};
@@ -178,9 +189,38 @@ Result<CommitReceipt> SimLedgerLog::commit(const Transaction& transaction) {
     env_.scheduler.sleep(env_.latency());
     env_.crash_point(process_, "commit known");
     ledger_next_ = receipt.ledger_next;
-    env_.trace(env_.scheduler, "{} p{} committed {} records to {}", process_->name(), partition_,
+    env_.trace(process_->name(), "", "p{} committed {} records to {}", partition_,
                transaction.records.size(), receipt.ledger_next);
+    describe(transaction);
     return receipt;
+}
+
+// What the transaction says, row by row, for readers of the trace.
+void SimLedgerLog::describe(const Transaction& transaction) const {
+    if (!env_.trace.is_read()) {
+        return;
+    }
+    for (const OutRecord& out : transaction.records) {
+        if (out.destination == Destination::Ledger && out.value) {
+            const auto key = ledger::parse_key(*out.key);
+            const auto state = key && key->kind == ledger::Kind::Message
+                                   ? ledger::peek_message_state(*out.value)
+                                   : Result<MessageState>(fail(ErrorCode::Corrupt, ""));
+            if (state) {
+                env_.trace.detail(
+                    process_->name(), key->recipient.value(),
+                    fmt::format("p{}   {} is {}", partition_, key->id, to_string(*state)));
+            }
+        } else if (out.destination == Destination::Outcomes && out.value) {
+            const std::string reason = member(*out.value, "reason");
+            env_.trace.detail(
+                process_->name(), out.key.value_or(""),
+                fmt::format("p{}   {} {} {}{}", partition_, member(*out.value, "type"),
+                            member(*out.value, "message_id"),
+                            member(*out.value, "outcome") + member(*out.value, "result"),
+                            reason.empty() ? "" : "/" + reason));
+        }
+    }
 }
 
 // The answer never comes. The broker committed, or will, or never heard of it.

@@ -28,6 +28,7 @@ private:
     [[nodiscard]] tl::unexpected<Error> finish(ErrorCode code, const char* why);
     [[nodiscard]] CommitReceipt produce(const Transaction& transaction, TransactionId id);
     [[nodiscard]] Result<CommitReceipt> end_unknown(TransactionId id);
+    void describe(const Transaction& transaction) const;
     void write_store_early(const Transaction& transaction, Offset next);
 
     Env& env_;

@@ -1,4 +1,6 @@
 // The settings of a world: calm for single scenarios, drawn from the seed for the swarm.
+#include <array>
+
 #include "sim/world.h"
 
 namespace postlane::sim {
@@ -66,6 +68,39 @@ Options calm_options(std::uint64_t seed) {
     return options;
 }
 
+std::span<const FaultClass> fault_classes() {
+    static constexpr std::array kClasses{
+        FaultClass{"commit_aborted", &Faults::commit_aborted, 0.002, 0.1},
+        FaultClass{"commit_unknown", &Faults::commit_unknown, 0.002, 0.1},
+        FaultClass{"crash_point", &Faults::crash_point, 0.0002, 0.01},
+        FaultClass{"log_unavailable", &Faults::log_unavailable, 0.01, 0.3},
+        FaultClass{"ends_unavailable", &Faults::ends_unavailable, 0.01, 0.5},
+        FaultClass{"input_unavailable", &Faults::input_unavailable, 0.01, 0.3},
+        FaultClass{"store_corrupt", &Faults::store_corrupt, 0.00005, 0.001},
+        FaultClass{"store_full", &Faults::store_full, 0.001, 0.02},
+        FaultClass{"esp_reject", &Faults::esp_reject, 0.01, 0.3},
+        FaultClass{"esp_throttle", &Faults::esp_throttle, 0.01, 0.3},
+        FaultClass{"esp_error", &Faults::esp_error, 0.01, 0.3},
+        FaultClass{"esp_lose_answer", &Faults::esp_lose_answer, 0.01, 0.3},
+        FaultClass{"esp_hang", &Faults::esp_hang, 0.01, 0.3},
+        FaultClass{"esp_refuse_connection", &Faults::esp_refuse_connection, 0.01, 0.3},
+        FaultClass{"esp_account", &Faults::esp_account, 0.001, 0.05},
+        FaultClass{"slow_hand_over", &Faults::slow_hand_over, 0.01, 0.5},
+        FaultClass{"kills", &Faults::kills, 0.01, 0.3},
+        FaultClass{"power_losses", &Faults::power_losses, 0.01, 0.1},
+        FaultClass{"pauses", &Faults::pauses, 0.01, 0.3},
+        FaultClass{"rebalances", &Faults::rebalances, 0.01, 0.3},
+        FaultClass{"graceful_stops", &Faults::graceful_stops, 0.01, 0.1},
+        FaultClass{"wipes", &Faults::wipes, 0.05, 1.0},
+        FaultClass{"old_copies", &Faults::old_copies, 0.05, 1.0},
+        FaultClass{"clock_jumps", &Faults::clock_jumps, 0.02, 0.3},
+        FaultClass{"hung_transactions", &Faults::hung_transactions, 0.05, 0.5},
+        FaultClass{"compactions", &Faults::compactions, 0.01, 0.5},
+        FaultClass{"input_delays", &Faults::input_delays, 0.1, 1.0},
+    };
+    return kClasses;
+}
+
 namespace {
 
 Config swarm_config(Random& random) {
@@ -97,37 +132,10 @@ Config swarm_config(Random& random) {
 
 Faults swarm_faults(Random& random) {
     Faults faults;
-    const auto maybe = [&](double low, double high) {
-        const double magnitude = random.log_uniform(low, high);
-        return random.chance(0.5) ? magnitude : 0.0;
-    };
-    faults.commit_aborted = maybe(0.002, 0.1);
-    faults.commit_unknown = maybe(0.002, 0.1);
-    faults.crash_point = maybe(0.0002, 0.01);
-    faults.log_unavailable = maybe(0.01, 0.3);
-    faults.ends_unavailable = maybe(0.01, 0.5);
-    faults.input_unavailable = maybe(0.01, 0.3);
-    faults.store_corrupt = maybe(0.00005, 0.001);
-    faults.store_full = maybe(0.001, 0.02);
-    faults.esp_reject = maybe(0.01, 0.3);
-    faults.esp_throttle = maybe(0.01, 0.3);
-    faults.esp_error = maybe(0.01, 0.3);
-    faults.esp_lose_answer = maybe(0.01, 0.3);
-    faults.esp_hang = maybe(0.01, 0.3);
-    faults.esp_refuse_connection = maybe(0.01, 0.3);
-    faults.esp_account = maybe(0.001, 0.05);
-    faults.slow_hand_over = maybe(0.01, 0.5);
-    faults.kills = maybe(0.01, 0.3);
-    faults.power_losses = maybe(0.01, 0.1);
-    faults.pauses = maybe(0.01, 0.3);
-    faults.rebalances = maybe(0.01, 0.3);
-    faults.graceful_stops = maybe(0.01, 0.1);
-    faults.wipes = maybe(0.05, 1.0);
-    faults.old_copies = maybe(0.05, 1.0);
-    faults.clock_jumps = maybe(0.02, 0.3);
-    faults.hung_transactions = maybe(0.05, 0.5);
-    faults.compactions = maybe(0.01, 0.5);
-    faults.input_delays = maybe(0.1, 1.0);
+    for (const FaultClass& each : fault_classes()) {
+        const double magnitude = random.log_uniform(each.low, each.high);
+        faults.*each.magnitude = random.chance(0.5) ? magnitude : 0.0;
+    }
     faults.latency_us = static_cast<Time>(random.log_uniform(300, 20'000));
     return faults;
 }

@@ -129,7 +129,7 @@ bool SimStore::damaged() const {
         return false;
     }
     env_.sometimes("store_corrupt");
-    env_.trace(env_.scheduler, "{} p{} store is corrupt", process_->name(), partition_);
+    env_.trace(process_->name(), "", "p{} store is corrupt", partition_);
     return true;
 }
 
@@ -163,7 +163,7 @@ Result<void> SimStore::write(const StoreBatch& batch) {
     }
     if (env_.dice(env_.faults.store_full)) {
         machine_.disk_full_until = env_.now() + env_.random.between(0, 3 * kSecond);
-        env_.trace(env_.scheduler, "{} p{} disk full", process_->name(), partition_);
+        env_.trace(process_->name(), "", "p{} disk full", partition_);
         return fail(ErrorCode::Unavailable, "no space left on device");
     }
     DiskStore::Undo undo;
@@ -191,7 +191,7 @@ Result<void> SimStore::write(const StoreBatch& batch) {
 Result<void> SimStore::wipe() {
     disk_.rows.clear();
     disk_.unsynced.clear();
-    env_.trace(env_.scheduler, "{} p{} store wiped", process_->name(), partition_);
+    env_.trace(process_->name(), "", "p{} store wiped", partition_);
     env_.sometimes("store_wiped");
     return {};
 }

@@ -1,13 +1,74 @@
 #include "sim/swarm.h"
 
+#include <array>
+
 #include "sim/checkers.h"
 
 namespace postlane::sim {
 namespace {
 
 constexpr Time kQuietWithin = 400 * kSecond;
+constexpr std::uint64_t kTwiceEvery = 100;
+constexpr int kExitConfig = 78;
+
+constexpr std::array kMustHappen{
+    "commit_aborted",
+    "commit_fenced",
+    "commit_unknown_but_committed",
+    "commit_unknown_and_late",
+    "commit_unknown_and_lost",
+    "killed_at_crash_point",
+    "partition_restarted",
+    "exit_70",
+    "graceful_stop",
+    "paused_beyond_session",
+    "partitions_lost",
+    "unsynced_tail_lost",
+    "started_without_store",
+    "started_with_older_store",
+    "store_wiped",
+    "store_corrupt",
+    "disk_full",
+    "ledger_compacted",
+    "end_offsets_unavailable",
+    "input_held_at_stable_offset",
+    "hook_refused/deadline_passed",
+    "hook_refused/epoch_ended",
+    "hook_refused/suppression_arrived",
+    "hook_refused/view_stale",
+    "account_refused",
+    "answer_lost_after_accept",
+    "connect_failed",
+    "replayed_by_key",
+    "duplicate/payload_conflict",
+    "dead_lettered/gap_timeout",
+    "dead_lettered/held_overflow",
+    "dead_lettered/late_step",
+    "dead_lettered/misrouted_key",
+    "expired/sequence_halted",
+    "expired/ttl_passed",
+    "ambiguous/no_idempotency",
+    "ambiguous/key_expired",
+    "ambiguous/retries_exhausted",
+    "ambiguous/suppressed_while_in_doubt",
+    "ambiguous/expired_while_in_doubt",
+};
 
 }  // namespace
+
+std::span<const char* const> must_happen() {
+    return kMustHappen;
+}
+
+std::vector<std::string> never_happened(const Probes& probes) {
+    std::vector<std::string> missing;
+    for (const char* probe : kMustHappen) {
+        if (!probes.contains(probe)) {
+            missing.emplace_back(probe);
+        }
+    }
+    return missing;
+}
 
 Verdict judge(const Options& options) {
     World world(options);
@@ -22,7 +83,7 @@ Verdict judge(const Options& options) {
         verdict.trouble += report(world, true);
     }
     for (const World::Exit& exit : world.exits()) {
-        if (exit.code == 78) {
+        if (exit.code == kExitConfig) {
             verdict.trouble += exit.name + " refused to run: " + exit.why + "\n";
         }
     }
@@ -30,7 +91,51 @@ Verdict judge(const Options& options) {
     verdict.executions = world.esp().executions().size();
     verdict.events = world.env().scheduler.events();
     verdict.probes = world.env().probes;
+    if (options.trace.print) {
+        fmt::print(stdout, "\n{}", summary(world));
+    }
     return verdict;
+}
+
+Verdict judge_twice_sometimes(const Options& options) {
+    Verdict verdict = judge(options);
+    if (options.seed % kTwiceEvery == 0) {
+        verdict.run_twice = true;
+        Options again = options;
+        again.trace.print = false;
+        if (judge(again).trace_hash != verdict.trace_hash) {
+            verdict.trouble += "not deterministic: the second run had another trace\n";
+        }
+    }
+    return verdict;
+}
+
+std::string summary(World& world) {
+    std::string text = "What became of every message:\n";
+    const auto& sends = world.traffic().sends();
+    for (std::size_t spec = 0; spec < sends.size(); ++spec) {
+        const std::string tag = "T" + std::to_string(spec);
+        if (sends[spec].first_produced < 0 ||
+            (!world.options().trace.recipient.empty() &&
+             sends[spec].recipient != world.options().trace.recipient)) {
+            continue;
+        }
+        text += fmt::format("  {:<5} {:<4} {:<32} {:<6}", tag, sends[spec].recipient,
+                            sends[spec].message_id, sends[spec].route);
+        for (const std::string& outcome : outcomes_of_spec(world, spec)) {
+            text += " " + outcome;
+        }
+        for (const Execution& execution : world.esp().executions()) {
+            if (execution.tag == tag) {
+                text += fmt::format(", executed by {} at {:.6f} for {}",
+                                    world.config().providers[execution.provider].name,
+                                    static_cast<double>(execution.executed) / kSecond,
+                                    execution.instance);
+            }
+        }
+        text += "\n";
+    }
+    return text;
 }
 
 }  // namespace postlane::sim

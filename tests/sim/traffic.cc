@@ -34,6 +34,11 @@ PartitionId Traffic::home_of(const std::string& recipient) const {
                          config_.kafka.partitioner);
 }
 
+std::string Traffic::recipient_of(const std::string& tag) const {
+    const std::size_t spec = tag.size() < 2 ? sends_.size() : std::stoul(tag.substr(1));
+    return spec < sends_.size() ? sends_[spec].recipient : "";
+}
+
 Time Traffic::some_time(const TrafficOptions& options) {
     return env_.now() + env_.random.between(0, options.duration);
 }
@@ -92,9 +97,9 @@ Offset Traffic::produce_send(std::size_t number) {
     const PartitionId partition = home_of(spec.recipient);
     const Offset offset =
         env_.broker.append(Topic::Sends, partition, record_of(spec.recipient, spec.value, number));
-    env_.trace(env_.scheduler, "produced send {} p{}@{} {} {} {}{}", subject_of(number), partition,
-               offset, spec.recipient, spec.message_id,
-               spec.sequence ? spec.sequence->id + "/" : "",
+    env_.trace("producer", spec.recipient, "send {} to p{}@{}: {} {}{}{}", subject_of(number),
+               partition, offset, spec.message_id, spec.route,
+               spec.sequence ? " step " + spec.sequence->id + "/" : "",
                spec.sequence ? std::to_string(spec.sequence->step) : "");
     return offset;
 }
@@ -311,8 +316,8 @@ Offset Traffic::produce_suppression(std::size_t number, TransactionId transactio
         partition = (partition + 1) % env_.broker.partitions(topic);  // to be forwarded
     }
     const Offset offset = env_.broker.append(topic, partition, std::move(record));
-    env_.trace(env_.scheduler, "produced {} {} of {} {} p{}@{}{}", word(spec.action),
-               to_string(spec.reason), spec.whom, to_string(spec.scope), partition, offset,
+    env_.trace("producer", spec.whom, "{} {} {} to p{}@{}{}", word(spec.action),
+               to_string(spec.reason), to_string(spec.scope), partition, offset,
                transaction == 0 ? "" : " in an open transaction");
     return offset;
 }

@@ -72,6 +72,8 @@ public:
 
     [[nodiscard]] const std::vector<SendSpec>& sends() const { return sends_; }
     [[nodiscard]] const std::vector<SuppressionSpec>& suppressions() const { return suppressions_; }
+    // By the subject that its request carries; empty if there is none.
+    [[nodiscard]] std::string recipient_of(const std::string& tag) const;
     [[nodiscard]] PartitionId home_of(const std::string& recipient) const;
 
 private:

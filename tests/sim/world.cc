@@ -11,11 +11,12 @@ constexpr int kExitConfig = 78;
 }  // namespace
 
 World::World(const Options& options)
-    : options_(options),
-      env_(options.seed, options.partitions, options.address_partitions, options.print_trace),
+    : options_(options), env_(options.luck != 0 ? options.luck : options.seed, options.partitions,
+                              options.address_partitions, options.trace),
       esp_(env_, options_.config), traffic_(env_, options_.config),
       group_(env_, options.partitions, options.session_timeout) {
     env_.faults = options.faults;
+    env_.trace.whose = [this](const std::string& tag) { return traffic_.recipient_of(tag); };
     env_.mutant = options.mutant;
     slots_.resize(static_cast<std::size_t>(options.instances));
     int number = 0;
@@ -99,7 +100,9 @@ void World::bury(Slot& slot, Time down_for) {
     if (instance == nullptr || !instance->process()->alive()) {
         return;
     }
-    env_.trace(env_.scheduler, "{} is gone", instance->process()->name());
+    if (!ending_) {
+        env_.trace(instance->process()->name(), "", "is gone");
+    }
     group_.died(instance);
     slot.down_for = down_for;
     env_.scheduler.kill(instance->process(), [this, &slot] {
@@ -112,14 +115,14 @@ void World::bury(Slot& slot, Time down_for) {
 }
 
 void World::kill(int number, Time down_for) {
-    env_.trace(env_.scheduler, "kill -9 {}", number);
+    env_.trace("chaos", "", "kill -9 on machine {}", number);
     bury(slots_.at(static_cast<std::size_t>(number)), down_for);
 }
 
 // What was not synced is lost, the latest first.
 void World::lose_power(int number, Time down_for) {
     Slot& slot = slots_.at(static_cast<std::size_t>(number));
-    env_.trace(env_.scheduler, "machine {} loses power", number);
+    env_.trace("chaos", "", "machine {} loses power", number);
     bury(slot, down_for);
     for (auto& [partition, disk] : slot.machine->disks) {
         std::size_t lost = disk.unsynced.empty() ? 0 : env_.random.below(disk.unsynced.size() + 1);
@@ -145,14 +148,14 @@ void World::pause(int number, Time duration) {
         return;
     }
     const auto process = slot.instance->process();
-    env_.trace(env_.scheduler, "{} is paused for {} ms", process->name(), duration / kMillisecond);
+    env_.trace(process->name(), "", "is paused for {} ms", duration / kMillisecond);
     if (duration > options_.session_timeout) {
         env_.sometimes("paused_beyond_session");
     }
     env_.scheduler.pause(process);
     env_.scheduler.at(env_.now() + duration, [this, process] {
         if (process->alive() && process->paused()) {
-            env_.trace(env_.scheduler, "{} wakes up", process->name());
+            env_.trace(process->name(), "", "wakes up");
             env_.scheduler.resume(process);
         }
     });
@@ -166,7 +169,7 @@ void World::stop_gracefully(int number, Time down_for) {
     slot.leaving = true;
     slot.down_for = down_for;
     env_.sometimes("graceful_stop");
-    env_.trace(env_.scheduler, "{} stops gracefully", slot.instance->process()->name());
+    env_.trace(slot.instance->process()->name(), "", "stops gracefully");
     env_.scheduler.at(env_.now(), slot.instance->process(),
                       [instance = slot.instance.get()] { instance->revoked(false); });
 }
@@ -180,7 +183,7 @@ void World::wipe_disks(int number) {
 
 void World::exited(Slot& slot, int code, const std::string& why) {
     exits_.push_back({slot.instance->process()->name(), code, why});
-    env_.trace(env_.scheduler, "{} exits with {}: {}", slot.instance->process()->name(), code, why);
+    env_.trace(slot.instance->process()->name(), "", "exits with {}: {}", code, why);
     env_.sometimes(code == kExitConfig ? "exit_78" : "exit_70");
     bury(slot, env_.random.between(kMillisecond, 3 * kSecond));
 }
@@ -254,7 +257,7 @@ bool World::run_until(Time at_most, const std::function<bool()>& condition) {
 }
 
 void World::heal() {
-    env_.trace(env_.scheduler, "healed");
+    env_.trace("chaos", "", "everything is healed");
     env_.faults = Faults{};
     healed_ = true;
     for (int number = 0; number < options_.instances; ++number) {
@@ -331,11 +334,6 @@ bool World::run_until_quiet(Time at_most) {
         }
     }
     return false;
-}
-
-std::string World::reproduce() const {
-    return fmt::format("seed {}: SIM_SEED={} sim_test prints its trace", options_.seed,
-                       options_.seed);
 }
 
 }  // namespace postlane::sim

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ namespace postlane::sim {
 
 struct Options {
     std::uint64_t seed = 1;
+    std::uint64_t luck = 0;  // of the world, where not the seed decides it
     std::int32_t partitions = 2;
     std::int32_t address_partitions = 2;
     int instances = 2;
@@ -32,8 +34,17 @@ struct Options {
     TrafficOptions traffic;
     Config config;
     Mutant mutant = Mutant::None;
-    bool print_trace = false;
+    TraceOptions trace;
 };
+
+// One kind of trouble, and how much of it a swarm makes where it makes any.
+struct FaultClass {
+    std::string_view name;
+    double Faults::* magnitude;
+    double low;
+    double high;
+};
+[[nodiscard]] std::span<const FaultClass> fault_classes();
 
 // Sensible settings, short times, no faults.
 [[nodiscard]] Config sim_config();
@@ -91,9 +102,6 @@ public:
         std::string why;
     };
     [[nodiscard]] const std::vector<Exit>& exits() const { return exits_; }
-
-    // What a person needs to understand a failure.
-    [[nodiscard]] std::string reproduce() const;
 
 private:
     struct Slot {

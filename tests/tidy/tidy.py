@@ -28,7 +28,8 @@ LAYERS = {
     "src/adapters/rocksdb": ("postlane/", "codec/", "adapters/rocksdb/"),
     "src/adapters/system": ("postlane/", "codec/", "adapters/system/"),
     "src/sandbox": ("sandbox/",),  # judges the dispatch path, so shares no code with it
-    "src/app": ("postlane/", "core/", "codec/", "config/", "runtime/", "adapters/", "app/", "sandbox/"),
+    "src/app": ("postlane/", "core/", "codec/", "config/", "runtime/", "adapters/", "app/", "sandbox/",
+                "sim/"),  # postlane simulate
     "tests/sim": ("postlane/", "core/", "codec/", "runtime/", "sim/"),
 }
 

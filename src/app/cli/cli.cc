@@ -16,8 +16,8 @@ namespace postlane::cli {
 namespace {
 
 // In the order of --help: what runs, what prepares, what asks, what helps.
-constexpr std::array kCommands{add_run,     add_validate, add_config,  add_topics, add_send,
-                               add_explain, add_ledger,   add_sandbox, add_version};
+constexpr std::array kCommands{add_run,     add_validate, add_config,  add_topics,   add_send,
+                               add_explain, add_ledger,   add_sandbox, add_simulate, add_version};
 
 std::vector<std::string> subcommand_names(const CLI::App& app) {
     std::vector<std::string> names;

@@ -20,6 +20,7 @@ void add_send(CLI::App& root, Action& action);
 void add_explain(CLI::App& root, Action& action);
 void add_ledger(CLI::App& root, Action& action);
 void add_sandbox(CLI::App& root, Action& action);
+void add_simulate(CLI::App& root, Action& action);
 void add_version(CLI::App& root, Action& action);
 
 }  // namespace postlane::cli
