@@ -79,7 +79,7 @@ struct TraceOptions {
 // Rare things that must happen somewhere in a swarm, else it proves nothing.
 using Probes = std::map<std::string, std::uint64_t>;
 
-// What happened, when, who did it, and to which recipient (either may be nobody: empty). Its hash is a world's identity.
+// What happened, when, who did it, and to which recipient; an empty name means nobody. Its hash is a world's identity.
 class Trace {
 public:
     Trace(const Scheduler& scheduler, const TraceOptions& options)
