@@ -91,8 +91,10 @@ void PartitionRunner::on_sends(std::vector<InputRecord> records, std::optional<O
         sends_end_ = end_seen;
     }
     for (InputRecord& record : records) {
-        if (record.offset < offsets_.sends) {
-            continue;  // accounted for already: somebody rewound
+        const bool waits =
+            !pending_sends_.empty() && record.offset <= pending_sends_.back().record.offset;
+        if (record.offset < offsets_.sends || waits) {
+            continue;  // accounted for, or about to be: somebody rewound
         }
         pending_bytes_ += record.value ? record.value->size() : 0;
         pending_sends_.push_back({std::move(record), now.boot, now.broker});
@@ -106,7 +108,9 @@ bool PartitionRunner::wants_suppressions() const {
 void PartitionRunner::on_suppressions(std::vector<InputRecord> records,
                                       std::optional<Offset> end_seen) {
     for (InputRecord& record : records) {
-        if (record.offset >= offsets_.suppressions) {
+        const bool waits =
+            !pending_suppressions_.empty() && record.offset <= pending_suppressions_.back().offset;
+        if (record.offset >= offsets_.suppressions && !waits) {
             pending_suppressions_.push_back(std::move(record));
         }
     }

@@ -15,6 +15,18 @@ std::string_view word(config::Partitioner partitioner) {
     return partitioner == config::Partitioner::Murmur2 ? "murmur2" : "crc32";
 }
 
+// The store was applied after the commit was known, so the topic had these records: an unclean election or a restored
+// backup has lost them. What they said was sent would be sent again.
+tl::unexpected<Error> ledger_truncated(PartitionId partition, Offset stored, Offset end) {
+    return fail(ErrorCode::Misconfigured,
+                "ledger_truncated: the local store of partition " + std::to_string(partition) +
+                    " has seen its ledger up to offset " + std::to_string(stored) +
+                    ", the topic ends at " + std::to_string(end) +
+                    ": acknowledged records are gone. Going on would send again what they say was "
+                    "sent. Restore the topic; or, if mail may be repeated, delete this partition's "
+                    "folder in ledger.directory.");
+}
+
 }  // namespace
 
 BootInstant Partition::start() {
@@ -107,6 +119,9 @@ Result<void> Partition::restore(BootInstant fenced_at) {
     const bool fresh_enough = *position && now().broker - (*position)->applied_at <
                                                std::chrono::duration_cast<Millis>(kStoreAgeMax);
     const bool same_ledger = *position && *genesis && (*position)->genesis == (*genesis)->uuid;
+    if (same_ledger && (*position)->ledger_next > range->end) {
+        return ledger_truncated(id_, (*position)->ledger_next, range->end);
+    }
     const bool inside = *position && (*position)->ledger_next >= range->start &&
                         (*position)->ledger_next <= range->end;
     if (fresh_enough && same_ledger && inside) {
