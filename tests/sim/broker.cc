@@ -213,7 +213,12 @@ void Broker::compact(PartitionId ledger_partition, Instant tombstones_older_than
 void Broker::delete_before(Topic topic, PartitionId partition, Offset offset) {
     Partition& log = at(topic, partition);
     log.start = std::max(log.start, std::min(offset, log.end));
-    std::erase_if(log.records, [&](const LogRecord& record) { return record.offset < log.start; });
+}
+
+void Broker::lose_tail(Topic topic, PartitionId partition, Offset from) {
+    Partition& log = at(topic, partition);
+    log.end = std::min(log.end, from);
+    std::erase_if(log.records, [&](const LogRecord& record) { return record.offset >= log.end; });
 }
 
 void Broker::recreate_ledger() {

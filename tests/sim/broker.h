@@ -78,7 +78,10 @@ public:
     // --- what brokers and people do to topics ---
     // Keeps the last committed record of every key; tombstones older than `tombstones_older_than` go too.
     void compact(PartitionId ledger_partition, Instant tombstones_older_than);
+    // Retention. The records stay for those who judge; readers begin at start_offset().
     void delete_before(Topic topic, PartitionId partition, Offset offset);
+    // An unclean election: what was acknowledged from there on is gone, and its offsets are given again.
+    void lose_tail(Topic topic, PartitionId partition, Offset from);
     void recreate_ledger();
 
     std::map<PartitionId, Offset> group_offsets;

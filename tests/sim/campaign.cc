@@ -266,19 +266,27 @@ private:
 
 }  // namespace
 
-std::string trouble_of(const Case& one) {
+Apart run_apart(const std::function<void(std::FILE*)>& work) {
     Child child = start_child([&](std::FILE* out) {
         if (std::freopen("/dev/null", "w", stderr) == nullptr) {
             _exit(1);
         }
-        const std::string trouble = judge(options_of(one)).trouble;
-        std::fwrite(trouble.data(), 1, trouble.size(), out);
+        work(out);
     });
     while (read_more(child)) {
     }
-    std::string trouble = std::move(child.unread);
-    const std::string how = bury(child);
-    return how.empty() ? trouble : how;
+    Apart apart;
+    apart.output = std::move(child.unread);
+    apart.ended_by = bury(child);
+    return apart;
+}
+
+std::string trouble_of(const Case& one) {
+    const Apart apart = run_apart([&](std::FILE* out) {
+        const std::string trouble = judge(options_of(one)).trouble;
+        std::fwrite(trouble.data(), 1, trouble.size(), out);
+    });
+    return apart.ended_by.empty() ? apart.output : apart.ended_by;
 }
 
 CampaignResult run_campaign(const CampaignOptions& options) {

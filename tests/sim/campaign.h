@@ -3,6 +3,7 @@
 // Each worker is a process of its own: a broken rule of the core ends a process, and then its seed is known too.
 #pragma once
 
+#include <cstdio>
 #include <functional>
 #include <string>
 #include <vector>
@@ -46,6 +47,12 @@ struct CampaignResult {
 
 [[nodiscard]] CampaignResult run_campaign(const CampaignOptions& options);
 
+// Does something in a process of its own, which may end it.
+struct Apart {
+    std::string output;    // what it wrote into the file
+    std::string ended_by;  // a signal; empty: it ended well
+};
+[[nodiscard]] Apart run_apart(const std::function<void(std::FILE*)>& work);
 // Runs it in a process of its own.
 [[nodiscard]] std::string trouble_of(const Case& one);
 

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "codec/ledger_codec.h"
-
 namespace postlane::sim {
 namespace {
 
@@ -19,16 +17,15 @@ std::optional<std::size_t> spec_of(const std::vector<Header>& headers) {
     return std::nullopt;
 }
 
+// A quiet partition learns the broker's time from its next commit.
+constexpr Time kLongestQuiet = 400 * kSecond;
+
 // Broker time is known to the millisecond, and an instance's idea of it lags by the fastest commit it has seen. What it
 // timed while it knew only slow ones seems over that much too soon.
 Time clock_tolerance(const World& world) {
-    return 3 * kMillisecond + 40 * world.options().faults.latency_us;
-}
-
-std::string printable(std::string bytes) {
-    std::replace_if(
-        bytes.begin(), bytes.end(), [](char byte) { return byte < ' ' || byte > '~'; }, '.');
-    return bytes;
+    const auto drifted =
+        static_cast<Time>(world.options().faults.clock_drifts * static_cast<double>(kLongestQuiet));
+    return 3 * kMillisecond + 40 * world.options().faults.latency_us + drifted;
 }
 
 std::string header(const LogRecord& record, std::string_view name) {
@@ -115,6 +112,48 @@ void Checkers::check_one_outcome_per_input(bool ended) {
     }
 }
 
+// A duplicate is one of something: not every input of a message can be one.
+void Checkers::check_duplicates() {
+    std::map<std::string, std::size_t> inputs;
+    const Broker& broker = world_.env().broker;
+    for (PartitionId partition = 0; partition < world_.options().partitions; ++partition) {
+        for (const LogRecord& record : broker.log(Topic::Sends, partition)) {
+            if (const auto spec = spec_of(record.headers)) {
+                inputs[logical_id(*spec)] += 1;
+            }
+        }
+    }
+    for (const auto& [id, seen] : by_logical_) {
+        const auto duplicates =
+            static_cast<std::size_t>(std::count_if(seen.begin(), seen.end(), [](const Seen* one) {
+                return one->outcome == Outcome::Duplicate;
+            }));
+        if (duplicates >= inputs[id] && duplicates > 0) {
+            violated(fmt::format("G4: all {} inputs of {} are called duplicates", duplicates, id));
+        }
+    }
+}
+
+// Whoever was suppressed under the wrong key is suppressed where that key lives.
+void Checkers::check_forwards() {
+    const Broker& broker = world_.env().broker;
+    std::set<std::string> at_home;
+    std::set<std::string> astray;
+    for (PartitionId partition = 0; partition < world_.options().partitions; ++partition) {
+        for (const LogRecord& record : broker.log(Topic::Suppressions, partition)) {
+            if (broker.is_data(record)) {
+                const bool home = world_.traffic().home_of(*record.key) == partition;
+                (home ? at_home : astray).insert(header(record, kSpecHeader));
+            }
+        }
+    }
+    for (const std::string& spec : astray) {
+        if (!at_home.contains(spec)) {
+            violated("G2: suppression " + spec + " had the wrong key and was not forwarded");
+        }
+    }
+}
+
 void Checkers::check_receipts(bool ended) {
     std::map<std::pair<PartitionId, Offset>, int> count;
     for (const Receipt& receipt : receipts_) {
@@ -156,7 +195,7 @@ void Checkers::check_dead_letters() {
 }
 
 void Checkers::check_executed_once() {
-    std::map<std::string, int> by_key;
+    std::map<std::string, const Execution*> by_key;
     for (const Execution& execution : world_.esp().executions()) {
         const auto spec = spec_of_tag(execution.tag);
         if (!spec || world_.traffic().sends().at(*spec).poison) {
@@ -164,17 +203,35 @@ void Checkers::check_executed_once() {
             continue;
         }
         executed_[logical_id(*spec)].push_back(&execution);
-        if (++by_key[fmt::format("{} {}", execution.provider, execution.key)] == 2) {
+        // The route's policy may be to send again.
+        const auto& send = world_.traffic().sends().at(*spec);
+        const Execution*& last =
+            send.route == kResendRoute
+                ? by_key["resend " + execution.tag]
+                : by_key[fmt::format("{} {}", execution.provider, execution.key)];
+        if (last != nullptr && send.route != kResendRoute && within_retention(*last, execution)) {
             violated(fmt::format("G3: key {} executed twice ({})", execution.key, execution.tag));
         }
+        last = &execution;
     }
     for (const auto& [id, executions] : executed_) {
-        if (executions.size() > 1) {
-            violated(fmt::format("G3: {} ({}) executed {} times, by {} and {}", id,
-                                 executions.front()->tag, executions.size(),
-                                 executions[0]->instance, executions[1]->instance));
+        const auto spec = spec_of_tag(executions.front()->tag);
+        for (std::size_t at = 1; at < executions.size(); ++at) {
+            if (world_.traffic().sends().at(*spec).route != kResendRoute &&
+                within_retention(*executions[at - 1], *executions[at])) {
+                violated(fmt::format("G3: {} ({}) executed {} times, by {} and {}", id,
+                                     executions.front()->tag, executions.size(),
+                                     executions[at - 1]->instance, executions[at]->instance));
+            }
         }
     }
+}
+
+// The ledger remembers for so long, and no longer.
+bool Checkers::within_retention(const Execution& first, const Execution& second) const {
+    const auto kept = std::chrono::duration_cast<std::chrono::microseconds>(
+        world_.config().ledger.retention_days);
+    return second.executed - first.executed < kept.count();
 }
 
 void Checkers::check_agreement(bool ended) {
@@ -225,7 +282,8 @@ void Checkers::check_order_of(const std::vector<std::size_t>& steps, bool strict
                 }
                 ended_before = ended_before || seen->visible <= went.handed_over;
                 ambiguous = ambiguous || seen->outcome == Outcome::Ambiguous;
-                if (seen->visible > went.handed_over) {
+                // Too old, it may come when its sequence has long gone on without it.
+                if (seen->visible > went.handed_over && seen->reason != Reason::OlderThanLedger) {
                     violated(
                         fmt::format("G1: {} handed over before T{} had ended", went.tag, earlier));
                 }
@@ -287,6 +345,9 @@ void Checkers::check_spacing_and_times() {
     for (const auto& [name, executions] : sequences) {
         for (std::size_t at = 1; at < executions.size(); ++at) {
             const Time passed = executions[at]->handed_over - executions[at - 1]->executed;
+            if (executions[at]->tag == executions[at - 1]->tag) {
+                continue;  // the same message again, which its route allows
+            }
             if (passed >= 0 && passed + rounding < spacing && !executions[at - 1]->maybe_late) {
                 violated(fmt::format("G1: {} handed over {} ms after {}, spacing is {} ms",
                                      executions[at]->tag, passed / kMillisecond,
@@ -309,7 +370,8 @@ void Checkers::check_not_too_early() {
             violated(fmt::format("T{} timed out {} ms early", seen.spec,
                                  (send.first_produced + wait - seen.visible) / kMillisecond));
         }
-        const Time expires = send.expires_at.value_or(send.first_produced + ttl);
+        const Time due = std::max(send.first_produced, send.send_at.value_or(0));
+        const Time expires = send.expires_at.value_or(due + ttl);
         if (seen.reason == Reason::TtlPassed && seen.visible + rounding < expires) {
             violated(fmt::format("T{} expired {} ms early", seen.spec,
                                  (expires - seen.visible) / kMillisecond));
@@ -337,44 +399,10 @@ void Checkers::check_one_in_flight() {
     }
 }
 
-void Checkers::check_stores() {
-    const Broker& broker = world_.env().broker;
-    for (PartitionId partition = 0; partition < world_.options().partitions; ++partition) {
-        Instance* owner = world_.owner(partition);
-        if (owner == nullptr) {
-            continue;
-        }
-        std::map<std::string, std::string> rebuilt;
-        for (const LogRecord& record : broker.log(Topic::Ledger, partition)) {
-            if (!broker.is_data(record)) {
-                continue;
-            }
-            if (record.value) {
-                rebuilt[*record.key] = *record.value;
-            } else {
-                rebuilt.erase(*record.key);
-            }
-        }
-        const auto& rows = owner->machine().disks[partition].rows;
-        const std::map<std::string, std::string> stored(
-            rows.lower_bound(ledger::ledger_keys_begin()),
-            rows.lower_bound(ledger::ledger_keys_end()));
-        if (stored != rebuilt) {
-            const auto [here, there] =
-                std::mismatch(stored.begin(), stored.end(), rebuilt.begin(), rebuilt.end());
-            violated(
-                fmt::format("the store of partition {} ({} rows) is not what its ledger says ({}), "
-                            "from {} / {}",
-                            partition, stored.size(), rebuilt.size(),
-                            here == stored.end() ? "its end" : printable(here->first),
-                            there == rebuilt.end() ? "its end" : printable(there->first)));
-        }
-    }
-}
-
 std::vector<std::string> Checkers::violations(bool ended) {
     read_outcomes();
     check_one_outcome_per_input(ended);
+    check_duplicates();
     check_receipts(ended);
     check_dead_letters();
     check_executed_once();
@@ -385,7 +413,9 @@ std::vector<std::string> Checkers::violations(bool ended) {
     check_one_in_flight();
     check_suppressions();
     if (ended) {
+        check_forwards();
         check_stores();
+        note_filled_gaps();
     }
     return violations_;
 }

@@ -3,6 +3,8 @@
 // Safety may be asked at any time, also while faults fire; `ended` adds what must hold once everything is quiet.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,7 +47,12 @@ private:
     void check_one_in_flight();
     void check_suppressions();
     void check_suppression_of(const Execution& execution, const SendSpec& spec);
+    void check_duplicates();
+    void check_forwards();
     void check_stores();
+    void check_store(PartitionId partition, const Machine& machine, bool of_owner);
+    void note_filled_gaps();
+    [[nodiscard]] bool within_retention(const Execution& first, const Execution& second) const;
     void violated(std::string text) { violations_.push_back(std::move(text)); }
 
     [[nodiscard]] std::string logical_id(std::size_t spec) const;

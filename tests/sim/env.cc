@@ -4,46 +4,6 @@
 
 namespace postlane::sim {
 
-std::string_view to_string(Mutant mutant) {
-    switch (mutant) {
-        case Mutant::None:
-            return "None";
-        case Mutant::LastCheckNeverRefuses:
-            return "LastCheckNeverRefuses";
-        case Mutant::LastCheckReadsOldClock:
-            return "LastCheckReadsOldClock";
-        case Mutant::EndOffsetsOld:
-            return "EndOffsetsOld";
-        case Mutant::EndOffsetsStable:
-            return "EndOffsetsStable";
-        case Mutant::EndSeenAtHighWatermark:
-            return "EndSeenAtHighWatermark";
-        case Mutant::NoFence:
-            return "NoFence";
-        case Mutant::RestoreBeforeFence:
-            return "RestoreBeforeFence";
-        case Mutant::ReadsUncommitted:
-            return "ReadsUncommitted";
-        case Mutant::StoreBeforeCommit:
-            return "StoreBeforeCommit";
-        case Mutant::SharedProcessId:
-            return "SharedProcessId";
-        case Mutant::RegistryForgets:
-            return "RegistryForgets";
-        case Mutant::TransportRepeats:
-            return "TransportRepeats";
-        case Mutant::AddressViewAlwaysFresh:
-            return "AddressViewAlwaysFresh";
-        case Mutant::LedgerDeletes:
-            return "LedgerDeletes";
-        case Mutant::EspForgetsKeys:
-            return "EspForgetsKeys";
-        case Mutant::AcksInputsEarly:
-            return "AcksInputsEarly";
-    }
-    return "unknown";
-}
-
 // FNV-1a.
 void Trace::hash_in(std::string_view text) {
     for (const char byte : text) {

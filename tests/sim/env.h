@@ -11,32 +11,11 @@
 #include <vector>
 
 #include "sim/broker.h"
+#include "sim/mutants.h"
 #include "sim/random.h"
 #include "sim/scheduler.h"
 
 namespace postlane::sim {
-
-// One mechanism taken away, through the ports: the production code is the same. Each must be caught by the checkers.
-enum class Mutant : std::uint8_t {
-    None,
-    LastCheckNeverRefuses,   // the hook lets everything pass
-    LastCheckReadsOldClock,  // deadline and staleness are judged by the time of submission
-    EndOffsetsOld,           // answers with what was true a while ago
-    EndOffsetsStable,        // answers with the last stable offset
-    EndSeenAtHighWatermark,  // a hung transaction does not hold back "nothing more is there"
-    NoFence,                 // init_transactions fences nobody
-    RestoreBeforeFence,      // the end of the ledger is read, then the predecessor is fenced
-    ReadsUncommitted,        // a restore takes aborted records for true
-    StoreBeforeCommit,       // the store learns what was never committed
-    SharedProcessId,         // a new process takes its predecessor's attempts for its own
-    RegistryForgets,         // results vanish before they are committed
-    TransportRepeats,        // a dead pooled connection makes the transport send again by itself
-    AddressViewAlwaysFresh,  // suppressions by address are called fresh unread
-    LedgerDeletes,           // cleanup.policy=delete: old rows vanish
-    EspForgetsKeys,          // the provider forgets keys long before it promised
-    AcksInputsEarly,         // records vanish from the input between poll and commit
-};
-[[nodiscard]] std::string_view to_string(Mutant mutant);
 
 // How likely each trouble is, whenever its moment comes. All zero: a good day.
 struct Faults {
@@ -68,7 +47,13 @@ struct Faults {
     double hung_transactions = 0;
     double compactions = 0;
     double input_delays = 0;
-    Time latency_us = 2'000;  // of a broker request, about
+    double torn_batches = 0;   // at a power loss: the store's last batch is damaged
+    double input_rewinds = 0;  // a client reads some records again
+    double clock_drifts = 0;   // a machine's clock is this much too fast or too slow
+    double nights = 0;         // everything is off for hours or days
+    double retentions = 0;     // the broker deletes input that was accounted for
+    Time latency_us = 2'000;   // of a broker request, about
+    Time input_delay_us = 0;   // of every stream; 0: some
 };
 
 struct TraceOptions {
@@ -125,11 +110,13 @@ struct DiskStore {
     std::vector<Undo> unsynced;
     std::map<std::string, std::string> older_copy;
     bool in_use = false;
+    bool torn = false;  // its last batch is half there; whoever reads it notices
 };
 struct Machine {
     int number = 0;
     Time boot_offset = 0;
     Millis wall_skew{0};
+    double drift = 0;  // how much faster its clock goes
     std::map<PartitionId, DiskStore> disks;
     Time disk_full_until = 0;
 };
@@ -148,6 +135,8 @@ struct Env {
     Trace trace;
     Probes probes;
     std::function<void(const std::shared_ptr<Process>&)> kill;
+    // Whether the group holds the partition to be this process's.
+    std::function<bool(const Process&, PartitionId)> is_owner;
     int commits_in_flight = 0;  // their stores are behind their ledgers
 
     [[nodiscard]] Time now() const { return scheduler.now(); }

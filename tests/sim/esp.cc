@@ -66,6 +66,7 @@ std::string Esp::execute(Execution execution, const std::string& body) {
         memory.body = body;
         memory.id = id;
         memory.running = false;
+        memory.instance = execution.instance;
     }
     executions_.push_back(std::move(execution));
     return id;
@@ -73,7 +74,7 @@ std::string Esp::execute(Execution execution, const std::string& body) {
 
 // True if the key settles the answer.
 bool Esp::remembers(std::size_t provider, const std::string& key, Answer& answer,
-                    const std::string& body) {
+                    const std::string& body, const std::string& instance) {
     if (config_.providers[provider].idempotency != config::Idempotency::Header) {
         return false;
     }
@@ -83,7 +84,7 @@ bool Esp::remembers(std::size_t provider, const std::string& key, Answer& answer
                               ? kSecond
                               : micros(config_.providers[provider].idempotency_lifetime);
     if (known == memory.end() || known->second.first_seen + lifetime <= env_.now()) {
-        memory[key] = Remembered{env_.now(), body, "", false};
+        memory[key] = Remembered{env_.now(), body, "", false, ""};
         return false;
     }
     if (known->second.running) {
@@ -99,6 +100,9 @@ bool Esp::remembers(std::size_t provider, const std::string& key, Answer& answer
         return true;
     }
     env_.sometimes("replayed_by_key");
+    if (known->second.instance != instance) {
+        env_.sometimes("intent_of_another_resolved_by_replay");
+    }
     answer.status = kOk;
     answer.id = known->second.id;
     return true;
@@ -137,7 +141,7 @@ Esp::Answer Esp::arrive(std::size_t provider, const HttpRequest& request, Time h
         answer.retry_after = Millis{env_.random.between(0, 3'000)};
         return answer;
     }
-    if (remembers(provider, execution.key, answer, request.body)) {
+    if (remembers(provider, execution.key, answer, request.body, instance)) {
         const bool silent = treatment == Treatment::LoseAnswer ||
                             treatment == Treatment::HangExecuted ||
                             treatment == Treatment::HangLate || treatment == Treatment::HangNever;
@@ -213,6 +217,13 @@ void SimDispatcher::submit(DispatchRequest request) {
     auto wire = std::make_shared<Wire>();
     const std::size_t provider = request.provider;
     wire->request = std::move(request);
+    if (env_.mutant == Mutant::NewKeyPerAttempt) {
+        for (auto& [name, value] : wire->request.request.headers) {
+            if (name == config_.providers[provider].idempotency_header) {
+                value += "-" + std::to_string(wire->request.attempt.number);
+            }
+        }
+    }
     wire->tag = tag_of(wire->request.request);
     wire->submitted_at = clock_.boot_now();
     lanes_[provider].queue.push_back(std::move(wire));

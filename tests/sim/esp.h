@@ -73,6 +73,7 @@ private:
         std::string body;
         std::string id;
         bool running = false;
+        std::string instance;  // that executed it
     };
     [[nodiscard]] Treatment draw();
     std::string execute(Execution execution, const std::string& body);
@@ -80,7 +81,7 @@ private:
     [[nodiscard]] Answer treated(Treatment treatment, Execution execution, const std::string& body,
                                  Answer answer);
     [[nodiscard]] bool remembers(std::size_t provider, const std::string& key, Answer& answer,
-                                 const std::string& body);
+                                 const std::string& body, const std::string& instance);
 
     Env& env_;
     const Config& config_;

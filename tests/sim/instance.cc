@@ -6,36 +6,76 @@ namespace postlane::sim {
 namespace {
 
 constexpr int kExitInternal = 70;
+constexpr int kExitInputOutput = 74;
 constexpr int kExitConfig = 78;
 constexpr Time kTurnCost = 50;
 constexpr Time kProgressInterval = 5 * kSecond;
 constexpr Time kAddressInterval = 100 * kMillisecond;
 constexpr std::size_t kMaxRecordBytes = 1'000'000;
 
+int exit_code_of(const std::optional<Error>& failure) {
+    switch (failure ? failure->code : ErrorCode::Unavailable) {
+        case ErrorCode::Misconfigured:
+            return kExitConfig;
+        case ErrorCode::NoStorage:
+            return kExitInputOutput;
+        case ErrorCode::Malformed:
+        case ErrorCode::Unavailable:
+        case ErrorCode::Rejected:
+        case ErrorCode::OutcomeUnknown:
+        case ErrorCode::Fenced:
+        case ErrorCode::Corrupt:
+            break;
+    }
+    return kExitInternal;
+}
+
+}  // namespace
+
+namespace {
+
+Config with_mutant(Config config, Mutant mutant) {
+    if (mutant == Mutant::SizeUnchecked) {
+        config.dispatch.max_payload_bytes = std::size_t{16} << 20U;
+    }
+    return config;
+}
+
+Config of_flow(Config config, Mutant mutant) {
+    if (mutant == Mutant::CreditsUnlimited) {
+        config.dispatch.max_in_flight = 100'000;
+        for (config::Provider& provider : config.providers) {
+            provider.max_in_flight = 100'000;
+        }
+    }
+    return config;
+}
+
 }  // namespace
 
 Instance::Instance(Env& env, Esp& esp, const Config& config, Machine& machine, std::string name,
                    std::function<void(int, const std::string&)> exited)
-    : env_(env), config_(config), machine_(machine),
+    : env_(env), config_(with_mutant(config, env.mutant)), machine_(machine),
       process_(std::make_shared<Process>(std::move(name))), exited_(std::move(exited)),
-      clock_(env, machine), broker_clock_(clock_), metrics_(env), flow_(config),
+      clock_(env, machine), broker_clock_(clock_), metrics_(env),
+      flow_(of_flow(config_, env.mutant)),
       registry_(
-          env.mutant == Mutant::SharedProcessId ? 1 : env.random.next(), config, flow_,
+          env.mutant == Mutant::SharedProcessId ? 1 : env.random.next(), config_, flow_,
           [this](PartitionId partition) {
               if (const auto owned = partitions_.find(partition); owned != partitions_.end()) {
                   owned->second.bell->ring();
               }
           },
           [this] { return clock_.boot_now(); }),
-      dispatcher_(env, esp, config, process_, clock_, registry_), ends_(env, process_),
-      addresses_(env, config, process_,
+      dispatcher_(env, esp, config_, process_, clock_, registry_), ends_(env, process_),
+      addresses_(env, config_, process_,
                  [this] {
                      for (const auto& [id, owned] : partitions_) {
                          owned.bell->ring();
                      }
                  }),
       freshness_(
-          ends_, clock_, config.suppression.max_staleness,
+          ends_, clock_, config_.suppression.max_staleness,
           [this](BootInstant asked_at, const std::map<PartitionId, Offset>& ends) {
               addresses_.on_proof(asked_at, ends);
           },
@@ -109,6 +149,7 @@ void Instance::assigned(const std::vector<PartitionId>& partitions) {
     flow_.set_share(partitions.size(),
                     static_cast<std::size_t>(env_.broker.partitions(Topic::Sends)),
                     clock_.boot_now());
+    kept_after_revoke_ = false;
     for (const PartitionId id : partitions) {
         if (partitions_.contains(id)) {
             continue;
@@ -119,9 +160,15 @@ void Instance::assigned(const std::vector<PartitionId>& partitions) {
 }
 
 void Instance::revoked(bool lost) {
-    const BootInstant deadline = clock_.boot_now() + config_.dispatch.drain_timeout;
+    if (env_.mutant == Mutant::StaysAfterRevoke && !lost) {
+        kept_after_revoke_ = true;
+        return;
+    }
+    const Millis patience =
+        env_.mutant == Mutant::DrainsTooShort ? Millis{0} : config_.dispatch.drain_timeout;
+    const BootInstant deadline = clock_.boot_now() + patience;
     for (auto& [id, owned] : partitions_) {
-        if (lost) {
+        if (lost || env_.mutant == Mutant::RevokeDropsResults) {
             owned.partition->discard();
         } else {
             owned.partition->drain(deadline);
@@ -140,15 +187,29 @@ std::vector<PartitionId> Instance::partitions() const {
 
 void Instance::run_partition(PartitionId id) {
     Partition& partition = *partitions_.at(id).partition;
+    Partition::Stage before = Partition::Stage::Starting;
+    bool restarted = false;
     for (;;) {
         const BootInstant next = partition.turn();
         const Partition::Stage stage = partition.stage();
+        restarted = restarted ||
+                    (before == Partition::Stage::Running && stage == Partition::Stage::Starting);
+        if (restarted && stage == Partition::Stage::Running) {
+            restarted = false;
+            if (partition.runner()->open_intents() > 0) {
+                env_.sometimes("own_restart_kept_attempt_on_wire");
+            }
+        }
+        before = stage;
         if (stage == Partition::Stage::Stopped || stage == Partition::Stage::Failed) {
             return;
         }
         const PartitionRunner* runner = partition.runner();
         if (runner != nullptr && runner->wants_fresh_since() > runner->fresh_since()) {
             freshness_fiber_->wake(env_.now());
+            if (clock_.boot_now() - runner->fresh_since() > config_.suppression.max_staleness) {
+                env_.sometimes("stale_view_held_send");
+            }
         }
         env_.scheduler.sleep(kTurnCost + env_.random.between(0, kTurnCost));
         if (!partitions_.at(id).bell->take()) {
@@ -177,7 +238,11 @@ void Instance::run_progress() {
     for (;;) {
         env_.scheduler.wait_until(env_.now() + kProgressInterval);
         for (const auto& [partition, next] : std::exchange(progress_, {})) {
-            env_.broker.group_offsets[partition] = next;
+            if (env_.is_owner(*process_, partition)) {
+                env_.broker.group_offsets[partition] = next;
+            } else {
+                env_.sometimes("offsets_of_old_generation_refused");
+            }
         }
     }
 }
@@ -196,10 +261,9 @@ void Instance::look_after_stopped() {
         if (owned.partition->stage() == Partition::Stage::Failed && !exited_already_) {
             exited_already_ = true;
             const auto failure = owned.partition->failure();
-            const bool config = failure && failure->code == ErrorCode::Misconfigured;
             env_.scheduler.at(env_.now(), process_,
-                              [this, config, why = failure ? failure->detail : ""] {
-                                  exited_(config ? kExitConfig : kExitInternal, why);
+                              [this, code = exit_code_of(failure), why = failure->detail] {
+                                  exited_(code, why);
                               });
             return;
         }

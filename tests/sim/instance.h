@@ -26,7 +26,9 @@ public:
     // --- told by the group, as events of this process ---
     void assigned(const std::vector<PartitionId>& partitions);
     void revoked(bool lost);
-    [[nodiscard]] bool holds_partitions() const { return !partitions_.empty(); }
+    [[nodiscard]] bool holds_partitions() const {
+        return !partitions_.empty() && !kept_after_revoke_;
+    }
     [[nodiscard]] std::vector<PartitionId> partitions() const;
 
     // For the world's questions; not while the process is dead.
@@ -56,7 +58,7 @@ private:
     [[nodiscard]] Owned make_partition(PartitionId id);
 
     Env& env_;
-    const Config& config_;
+    const Config config_;
     Machine& machine_;
     const std::shared_ptr<Process> process_;
     const std::function<void(int, const std::string&)> exited_;
@@ -74,6 +76,7 @@ private:
     std::map<PartitionId, Offset> progress_;
     std::shared_ptr<Fiber> freshness_fiber_;
     bool revoking_ = false;
+    bool kept_after_revoke_ = false;  // the mutant StaysAfterRevoke
     bool exited_already_ = false;
 };
 

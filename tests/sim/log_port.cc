@@ -9,6 +9,7 @@ namespace {
 
 constexpr Time kTransactionTimeout = 15 * kSecond;
 constexpr Time kCommitTimeout = 20 * kSecond;
+constexpr std::size_t kRecordBytesMax = 1'048'588;
 // Also when a kill unwinds the stack.
 class InFlight {
 public:
@@ -40,7 +41,9 @@ constexpr Time kDeletedAfter = 5 * kSecond;
 SimLedgerLog::SimLedgerLog(Env& env, std::shared_ptr<Process> process, Machine& machine,
                            PartitionId partition)
     : env_(env), process_(std::move(process)), machine_(machine), partition_(partition),
-      transactional_id_("postlane.ledger." + std::to_string(partition)) {}
+      transactional_id_(
+          "postlane.ledger." + std::to_string(partition) +
+          (env.mutant == Mutant::FencedByGroup ? process_->name().substr(0, 1) : "")) {}
 
 SimLedgerLog::~SimLedgerLog() = default;
 
@@ -86,7 +89,13 @@ Result<LedgerLog::Range> SimLedgerLog::range() {
     if (auto asked = question("range"); !asked) {
         return tl::unexpected<Error>(asked.error());
     }
-    const Offset end = env_.broker.end_offset(Topic::Ledger, partition_);
+    Offset end = env_.broker.end_offset(Topic::Ledger, partition_);
+    if (env_.mutant == Mutant::LedgerEndUnchecked) {
+        const auto& rows = machine_.disks[partition_].rows;
+        if (const auto row = rows.find(ledger::position_key()); row != rows.end()) {
+            end = std::max(end, ledger::decode_position(row->second)->ledger_next);
+        }
+    }
     return Range{env_.broker.start_offset(Topic::Ledger, partition_),
                  end_before_fence_.value_or(end)};
 }
@@ -119,6 +128,13 @@ Result<void> SimLedgerLog::replay(Offset from, Offset end,
         if (record.value) {
             seen.value = *record.value;
         }
+        std::string genesis;
+        if (env_.mutant == Mutant::PartitionCountUnchecked && record.key == ledger::genesis_key()) {
+            auto row = ledger::decode_genesis(*record.value);
+            row->partition_count = env_.broker.partitions(Topic::Sends);
+            genesis = ledger::encode(*row);
+            seen.value = genesis;
+        }
         if (!each(seen)) {
             return fail(ErrorCode::Corrupt, "stopped by the reader");
         }
@@ -130,7 +146,8 @@ Result<bool> SimLedgerLog::group_offset_exists() {
     if (auto asked = question("group_offset_exists"); !asked) {
         return tl::unexpected<Error>(asked.error());
     }
-    return env_.broker.group_offsets.contains(partition_);
+    return env_.mutant != Mutant::GroupOffsetsIgnored &&
+           env_.broker.group_offsets.contains(partition_);
 }
 
 CommitReceipt SimLedgerLog::produce(const Transaction& transaction, TransactionId id) {
@@ -148,7 +165,9 @@ CommitReceipt SimLedgerLog::produce(const Transaction& transaction, TransactionI
         if (out.destination == Destination::Ledger) {
             receipt.ledger_offsets.push_back(offset);
             receipt.ledger_next = std::max(receipt.ledger_next, offset + 1);
-            receipt.broker_time = env_.broker.time();
+            if (env_.mutant != Mutant::OwnClockTrusted) {
+                receipt.broker_time = env_.broker.time();
+            }
         }
     }
     return receipt;
@@ -164,6 +183,11 @@ Result<CommitReceipt> SimLedgerLog::commit(const Transaction& transaction) {
     if (fenced()) {
         env_.sometimes("commit_fenced");
         return finish(ErrorCode::Fenced, "fenced before the transaction");
+    }
+    for (const OutRecord& out : transaction.records) {
+        if (out.value && out.value->size() > kRecordBytesMax) {
+            return finish(ErrorCode::Rejected, "a record is too large");
+        }
     }
     const TransactionId id = env_.broker.begin(transactional_id_, kTransactionTimeout);
     const CommitReceipt receipt = produce(transaction, id);
@@ -182,7 +206,12 @@ Result<CommitReceipt> SimLedgerLog::commit(const Transaction& transaction) {
         return finish(ErrorCode::Fenced, "fenced during the transaction");
     }
     if (env_.dice(env_.faults.commit_unknown)) {
-        return end_unknown(id);
+        auto unknown = end_unknown(id);
+        if (env_.mutant == Mutant::UnknownTakenForDone) {
+            finished_ = false;
+            return receipt;
+        }
+        return unknown;
     }
     env_.broker.end(id, true);
     env_.crash_point(process_, "committed, answer on its way");

@@ -55,8 +55,10 @@ Config sim_config() {
     config.dispatch.drain_timeout = Millis{15'000};
     config.providers = {provider("keyed", true), provider("plain", false)};
     config.routes = {route("keyed", {"keyed"}), route("plain", {"plain"}),
-                     route("both", {"keyed", "plain"}), route("park", {"keyed"})};
-    config.routes.back().on_ambiguous = config::RouteOnAmbiguous::Park;
+                     route("both", {"keyed", "plain"}), route("park", {"keyed"}),
+                     route(kResendRoute, {"plain"})};
+    config.routes[3].on_ambiguous = config::RouteOnAmbiguous::Park;
+    config.routes[4].on_ambiguous = config::RouteOnAmbiguous::Resend;
     return config;
 }
 
@@ -97,6 +99,11 @@ std::span<const FaultClass> fault_classes() {
         FaultClass{"hung_transactions", &Faults::hung_transactions, 0.05, 0.5},
         FaultClass{"compactions", &Faults::compactions, 0.01, 0.5},
         FaultClass{"input_delays", &Faults::input_delays, 0.1, 1.0},
+        FaultClass{"torn_batches", &Faults::torn_batches, 0.05, 1.0},
+        FaultClass{"input_rewinds", &Faults::input_rewinds, 0.0005, 0.02},
+        FaultClass{"clock_drifts", &Faults::clock_drifts, 0.000001, 0.0002},
+        FaultClass{"nights", &Faults::nights, 0.002, 0.03},
+        FaultClass{"retentions", &Faults::retentions, 0.01, 0.5},
     };
     return kClasses;
 }
@@ -117,7 +124,7 @@ Config swarm_config(Random& random) {
     ordering.max_halt = Millis{random.between(2'000, 20'000)};
     config.dispatch.max_in_flight = static_cast<std::size_t>(random.between(1, 64));
     config.dispatch.intent_deadline = Millis{random.between(500, 8'000)};
-    config.dispatch.default_ttl = Millis{random.between(10'000, 300'000)};
+    config.dispatch.default_ttl = Millis{static_cast<int>(random.log_uniform(3'000, 300'000))};
     config.dispatch.max_attempts = static_cast<std::uint32_t>(random.between(1, 6));
     for (Provider& provider : config.providers) {
         provider.timeout = Millis{random.between(500, 5'000)};
@@ -126,7 +133,8 @@ Config swarm_config(Random& random) {
             provider.rate_per_second = random.log_uniform(2, 100);
         }
     }
-    config.providers.front().idempotency_lifetime = Millis{random.between(20'000, 600'000)};
+    config.providers.front().idempotency_lifetime =
+        Millis{static_cast<int>(random.log_uniform(5'000, 600'000))};
     return config;
 }
 
@@ -148,9 +156,9 @@ Options swarm_options(std::uint64_t seed) {
     options.seed = seed;
     options.config = swarm_config(random);
     options.faults = swarm_faults(random);
-    options.partitions = static_cast<std::int32_t>(random.between(1, 3));
+    options.partitions = static_cast<std::int32_t>(random.between(1, 4));
     options.address_partitions = static_cast<std::int32_t>(random.between(1, 2));
-    options.instances = static_cast<int>(random.between(1, 3));
+    options.instances = static_cast<int>(random.between(1, 4));
     options.session_timeout = random.between(kSecond, 8 * kSecond);
     options.duration = random.between(10 * kSecond, 30 * kSecond);
     options.traffic.duration = options.duration * 3 / 4;

@@ -1,5 +1,7 @@
 #include "sim/ports.h"
 
+#include "codec/ledger_codec.h"
+
 #include <algorithm>
 
 namespace postlane::sim {
@@ -7,13 +9,15 @@ namespace {
 
 constexpr Time kOldAnswer = 3 * kSecond;
 constexpr std::size_t kUnsyncedMax = 64;
+constexpr Offset kRewindMax = 30;
 
 }  // namespace
 
 SimInputStream::SimInputStream(Env& env, std::shared_ptr<Process> process, Topic topic,
                                PartitionId partition)
     : env_(env), process_(std::move(process)), topic_(topic), partition_(partition),
-      delay_(env.dice(env.faults.input_delays)
+      delay_(env.faults.input_delay_us > 0 ? env.faults.input_delay_us
+             : env.dice(env.faults.input_delays)
                  ? static_cast<Time>(env.random.log_uniform(10'000, 3'000'000))
                  : env.random.between(500, 30'000)) {}
 
@@ -21,7 +25,14 @@ Result<void> SimInputStream::start(Offset from) {
     if (env_.dice(env_.faults.input_unavailable)) {
         return fail(ErrorCode::Unavailable, "the input cannot be opened");
     }
-    next_ = env_.mutant == Mutant::AcksInputsEarly ? std::max(from, furthest_) : from;
+    next_ = from;
+    const bool keeps = env_.mutant == Mutant::AcksInputsEarly ||
+                       (env_.mutant == Mutant::AppliedPositionKept && topic_ != Topic::Sends);
+    if (keeps) {
+        next_ = std::max(from, furthest_);
+    } else if (env_.mutant == Mutant::ResumesAtLatest && topic_ == Topic::Sends) {
+        next_ = env_.broker.end_offset(topic_, partition_);
+    }
     started_ = true;
     end_seen_.reset();
     return {};
@@ -39,8 +50,17 @@ Result<void> SimInputStream::poll(std::vector<InputRecord>& out, std::size_t max
     if (!started_) {
         return {};
     }
-    if (next_ < env_.broker.start_offset(topic_, partition_)) {
+    const Offset start = env_.broker.start_offset(topic_, partition_);
+    if (next_ < start && furthest_ >= start) {
+        next_ = start;  // it was there already, and was rewound
+    }
+    if (next_ < start) {
         return fail(ErrorCode::Misconfigured, "records were deleted before they were read");
+    }
+    if (env_.dice(env_.faults.input_rewinds)) {
+        const Offset back = env_.random.between(1, kRewindMax);
+        next_ = std::max(start, next_ - back);
+        env_.sometimes("input_rewound");
     }
     const auto& log = env_.broker.log(topic_, partition_);
     const Offset stable = env_.broker.last_stable_offset(topic_, partition_);
@@ -54,6 +74,10 @@ Result<void> SimInputStream::poll(std::vector<InputRecord>& out, std::size_t max
         next_ = record.offset + 1;
         if (!env_.broker.is_data(record)) {
             continue;
+        }
+        if (env_.mutant == Mutant::PoisonStopsPartition && record.value == "{\"to\":") {
+            next_ = record.offset;
+            return fail(ErrorCode::Malformed, "this record makes no sense");
         }
         taken += 1;
         out.push_back(
@@ -84,6 +108,9 @@ Offset SimEndOffsets::end_of(Topic topic, PartitionId partition) const {
         return env_.broker.last_stable_offset(topic, partition);
     }
     Offset end = env_.broker.end_offset(topic, partition);
+    if (env_.mutant == Mutant::SilenceCalledFresh) {
+        return 0;
+    }
     if (env_.mutant == Mutant::EndOffsetsOld) {
         const auto& log = env_.broker.log(topic, partition);
         while (!log.empty() && end > 0 &&
@@ -125,6 +152,10 @@ SimStore::~SimStore() {
 }
 
 bool SimStore::damaged() const {
+    if (disk_.torn) {
+        env_.sometimes("torn_batch_found");
+        return true;
+    }
     if (!env_.dice(env_.faults.store_corrupt)) {
         return false;
     }
@@ -138,6 +169,12 @@ Result<std::optional<std::string>> SimStore::get(std::string_view key) const {
         return fail(ErrorCode::Corrupt, "checksum mismatch");
     }
     const auto row = disk_.rows.find(std::string(key));
+    if (env_.mutant == Mutant::StoreAgeUnchecked && row != disk_.rows.end() &&
+        key == ledger::position_key()) {
+        auto position = ledger::decode_position(row->second);
+        position->applied_at = env_.broker.time();
+        return std::optional(ledger::encode(*position));
+    }
     return row == disk_.rows.end() ? std::optional<std::string>() : std::optional(row->second);
 }
 
@@ -157,14 +194,15 @@ Result<std::vector<std::pair<std::string, std::string>>> SimStore::scan(std::str
 
 Result<void> SimStore::write(const StoreBatch& batch) {
     env_.crash_point(process_, "before the store's write");
-    if (env_.now() < machine_.disk_full_until) {
-        env_.sometimes("disk_full");
-        return fail(ErrorCode::Unavailable, "no space left on device");
-    }
     if (env_.dice(env_.faults.store_full)) {
         machine_.disk_full_until = env_.now() + env_.random.between(0, 3 * kSecond);
         env_.trace(process_->name(), "", "p{} disk full", partition_);
-        return fail(ErrorCode::Unavailable, "no space left on device");
+    }
+    if (env_.now() <= machine_.disk_full_until && machine_.disk_full_until > 0) {
+        env_.sometimes("disk_full");
+        return env_.mutant == Mutant::DiskErrorsIgnored
+                   ? Result<void>{}
+                   : fail(ErrorCode::NoStorage, "no space left on device");
     }
     DiskStore::Undo undo;
     for (const StoreBatch::Operation& operation : batch.operations) {
@@ -189,6 +227,7 @@ Result<void> SimStore::write(const StoreBatch& batch) {
 }
 
 Result<void> SimStore::wipe() {
+    disk_.torn = false;
     disk_.rows.clear();
     disk_.unsynced.clear();
     env_.trace(process_->name(), "", "p{} store wiped", partition_);
@@ -197,7 +236,19 @@ Result<void> SimStore::wipe() {
 }
 
 BootInstant SimClock::boot_now() const {
-    return BootInstant{BootClock::duration{env_.now() + machine_.boot_offset}};
+    const auto drifted = static_cast<Time>(machine_.drift * static_cast<double>(env_.now()));
+    return BootInstant{BootClock::duration{env_.now() + drifted + machine_.boot_offset}};
+}
+
+// Not before the clock says it.
+Time SimClock::sim_time(BootInstant boot) const {
+    const auto since = boot.time_since_epoch().count();
+    if (since > kForever) {
+        return kForever;
+    }
+    const auto ticks = static_cast<double>(since - machine_.boot_offset);
+    return machine_.drift == 0 ? since - machine_.boot_offset
+                               : static_cast<Time>(ticks / (1 + machine_.drift)) + 2;
 }
 
 void SimMetrics::outcome(Outcome outcome, Reason reason) {

@@ -79,10 +79,7 @@ public:
     SimClock(const Env& env, const Machine& machine) : env_(env), machine_(machine) {}
     BootInstant boot_now() const override;
     Instant wall_now() const override { return env_.broker.time() + machine_.wall_skew; }
-    [[nodiscard]] Time sim_time(BootInstant boot) const {
-        const auto since = boot.time_since_epoch().count();
-        return since > kForever ? kForever : since - machine_.boot_offset;
-    }
+    [[nodiscard]] Time sim_time(BootInstant boot) const;
 
 private:
     const Env& env_;

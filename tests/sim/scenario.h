@@ -10,6 +10,39 @@ namespace postlane::sim {
 
 inline constexpr Time kQuiet = 400 * kSecond;
 
+// A named scenario is a test, and the mutants' table runs it with a mechanism taken away.
+using Scenario = void (*)();
+inline std::map<std::string, Scenario>& scenarios() {
+    static std::map<std::string, Scenario> known;
+    return known;
+}
+inline Mutant mutant_of_scenarios = Mutant::None;
+
+#define SIM_SCENARIO(suite, name)                            \
+    static void suite##name();                               \
+    [[maybe_unused]] static const bool suite##name##_known = \
+        scenarios().emplace(#name, suite##name).second;      \
+    TEST(suite, name) {                                      \
+        suite##name();                                       \
+    }                                                        \
+    static void suite##name()
+
+inline Options scenario_options(std::uint64_t seed, int instances, std::int32_t partitions = 1) {
+    Options options = calm_options(seed);
+    options.instances = instances;
+    options.partitions = partitions;
+    options.mutant = mutant_of_scenarios;
+    return options;
+}
+inline Options one_instance(std::uint64_t seed) {
+    return scenario_options(seed, 1);
+}
+inline Options two_instances(std::uint64_t seed) {
+    return scenario_options(seed, 2);
+}
+
+using Words = std::vector<std::string>;
+
 struct Mail {
     std::string recipient = "r1";
     std::string message_id = "m1";
@@ -78,6 +111,23 @@ inline std::size_t requests_of(World& world, std::size_t spec) {
         count += request.tag == "T" + std::to_string(spec) ? 1U : 0U;
     }
     return count;
+}
+
+// The machine whose instance owns the only partition.
+inline int owner_of_all(World& world) {
+    return world.owner(0)->machine().number;
+}
+
+inline bool handed_over(World& world, std::size_t spec) {
+    return world.run_until(30 * kSecond, [&] { return requests_of(world, spec) > 0; });
+}
+
+inline std::function<Esp::Treatment(std::size_t, const std::string&)> first_then_accept(
+    Esp::Treatment first) {
+    auto done = std::make_shared<bool>(false);
+    return [=](std::size_t, const std::string&) {
+        return std::exchange(*done, true) ? Esp::Treatment::Accept : first;
+    };
 }
 
 inline bool running(World& world) {

@@ -12,6 +12,18 @@ constexpr std::uint64_t kTwiceEvery = 100;
 constexpr int kExitConfig = 78;
 
 constexpr std::array kMustHappen{
+    "zombie_woke_after_new_owners_outcome",
+    "intent_of_another_resolved_by_replay",
+    "stale_view_held_send",
+    "late_step_filled_gap",
+    "own_restart_kept_attempt_on_wire",
+    "offsets_of_old_generation_refused",
+    "torn_batch_found",
+    "input_rewound",
+    "input_deleted",
+    "night",
+    "exit_74",
+    "expired/older_than_ledger",
     "commit_aborted",
     "commit_fenced",
     "commit_unknown_but_committed",

@@ -5,17 +5,8 @@
 namespace postlane::sim {
 namespace {
 
-Options one_instance(std::uint64_t seed) {
-    Options options = calm_options(seed);
-    options.instances = 1;
-    options.partitions = 1;
-    return options;
-}
-
-using Words = std::vector<std::string>;
-
 // Timeline 12.
-TEST(Timeline, SameIdWithAnotherBodyIsNotSent) {
+SIM_SCENARIO(Timeline, SameIdWithAnotherBodyIsNotSent) {
     World world(one_instance(1));
     ASSERT_TRUE(running(world));
     const std::size_t first = send(world, Mail{});
@@ -33,7 +24,7 @@ Mail step(std::uint64_t number) {
 }
 
 // Timeline 13. Also across a kill: the gap's timer is durable.
-TEST(Timeline, LateStepAfterASkippedGapIsNotSent) {
+SIM_SCENARIO(Timeline, LateStepAfterASkippedGapIsNotSent) {
     Options options = one_instance(2);
     options.config.ordering.on_gap = config::OnGap::Skip;
     World world(options);
@@ -50,7 +41,7 @@ TEST(Timeline, LateStepAfterASkippedGapIsNotSent) {
     EXPECT_EQ(outcomes_of(world, "m2"), Words{"dead_lettered/late_step"});
 }
 
-TEST(Timeline, StepsInAnyOrderGoInTheirOrder) {
+SIM_SCENARIO(Timeline, StepsInAnyOrderGoInTheirOrder) {
     World world(one_instance(3));
     ASSERT_TRUE(running(world));
     for (const std::uint64_t number : {5U, 3U, 2U, 4U, 1U}) {
@@ -63,7 +54,7 @@ TEST(Timeline, StepsInAnyOrderGoInTheirOrder) {
 }
 
 // Timeline 14.
-TEST(Timeline, OldResubscribeDoesNotLiftANewerStop) {
+SIM_SCENARIO(Timeline, OldResubscribeDoesNotLiftANewerStop) {
     World world(one_instance(4));
     ASSERT_TRUE(running(world));
     SuppressionSpec old;
@@ -82,7 +73,7 @@ TEST(Timeline, OldResubscribeDoesNotLiftANewerStop) {
 }
 
 // Timeline 15.
-TEST(Timeline, ChangedPartitionCountIsRefused) {
+SIM_SCENARIO(Timeline, ChangedPartitionCountIsRefused) {
     Options options = one_instance(5);
     World first(options);
     ASSERT_TRUE(running(first));
@@ -105,7 +96,7 @@ TEST(Timeline, ChangedPartitionCountIsRefused) {
 }
 
 // Timeline 16. Whatever the machine's own clock says, also before its first commit.
-TEST(Timeline, WrongClockSendsNeitherEarlyNorLate) {
+SIM_SCENARIO(Timeline, WrongClockSendsNeitherEarlyNorLate) {
     for (const int minutes : {-600, -5, 5, 600}) {
         Options options = one_instance(6);
         World world(options);
@@ -133,7 +124,7 @@ TEST(Timeline, WrongClockSendsNeitherEarlyNorLate) {
 }
 
 // Timelines 17 and 36. A record that cannot be read, or is too large, ends alone.
-TEST(Timeline, PoisonEndsAloneAndNothingElseWaits) {
+SIM_SCENARIO(Timeline, PoisonEndsAloneAndNothingElseWaits) {
     World world(one_instance(7));
     ASSERT_TRUE(running(world));
     for (const std::string& value :
@@ -152,7 +143,7 @@ TEST(Timeline, PoisonEndsAloneAndNothingElseWaits) {
 }
 
 // Timelines 19 and 33. The whole input comes again; group offsets do not matter.
-TEST(Timeline, InputProducedAgainIsDuplicates) {
+SIM_SCENARIO(Timeline, InputProducedAgainIsDuplicates) {
     World world(one_instance(8));
     ASSERT_TRUE(running(world));
     for (std::uint64_t number = 1; number <= 5; ++number) {
@@ -168,7 +159,7 @@ TEST(Timeline, InputProducedAgainIsDuplicates) {
 }
 
 // Timeline 37. The wrong partition: forwarded, and effective.
-TEST(Timeline, MisroutedSuppressionIsForwarded) {
+SIM_SCENARIO(Timeline, MisroutedSuppressionIsForwarded) {
     Options options = one_instance(9);
     options.partitions = 2;
     World world(options);
@@ -193,7 +184,7 @@ TEST(Timeline, MisroutedSuppressionIsForwarded) {
 }
 
 // Timeline 38. The message id's default tells the steps of one campaign apart.
-TEST(Timeline, StepsOfOneCampaignAreNoDuplicates) {
+SIM_SCENARIO(Timeline, StepsOfOneCampaignAreNoDuplicates) {
     World world(one_instance(10));
     ASSERT_TRUE(running(world));
     for (std::uint64_t number = 1; number <= 3; ++number) {
@@ -214,7 +205,7 @@ TEST(Timeline, StepsOfOneCampaignAreNoDuplicates) {
 }
 
 // Timeline 39. Due long after the default time to live: it lives from its due time on.
-TEST(Timeline, TimeToLiveCountsFromDue) {
+SIM_SCENARIO(Timeline, TimeToLiveCountsFromDue) {
     Options options = one_instance(11);
     options.config.dispatch.default_ttl = Millis{10'000};
     World world(options);

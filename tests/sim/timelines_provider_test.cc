@@ -6,20 +6,6 @@ namespace {
 
 using Treatment = Esp::Treatment;
 
-Options one_instance(std::uint64_t seed) {
-    Options options = calm_options(seed);
-    options.instances = 1;
-    options.partitions = 1;
-    return options;
-}
-
-std::function<Treatment(std::size_t, const std::string&)> first_then_accept(Treatment first) {
-    auto done = std::make_shared<bool>(false);
-    return [=](std::size_t, const std::string&) {
-        return std::exchange(*done, true) ? Treatment::Accept : first;
-    };
-}
-
 // Timelines 6 and 26: the provider accepts, the connection dies. And what else one answer can be.
 struct AnswerRow {
     std::string name;
@@ -65,7 +51,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return row.param.name; });
 
 // Timeline 10. Suppressed while the first attempt's result is unknown: no second attempt.
-TEST(Timeline, SuppressedDuringTheRequestIsNotRetried) {
+SIM_SCENARIO(Timeline, SuppressedDuringTheRequestIsNotRetried) {
     World world(one_instance(2));
     ASSERT_TRUE(running(world));
     world.esp().treat = first_then_accept(Treatment::HangNever);
@@ -79,7 +65,7 @@ TEST(Timeline, SuppressedDuringTheRequestIsNotRetried) {
 }
 
 // Timeline 11. Nobody answers where the suppressions end: nothing is sent, and it goes on once somebody does.
-TEST(Timeline, UnknownFreshnessHoldsEverything) {
+SIM_SCENARIO(Timeline, UnknownFreshnessHoldsEverything) {
     World world(one_instance(3));
     ASSERT_TRUE(running(world));
     world.env().faults.ends_unavailable = 1;
@@ -92,7 +78,7 @@ TEST(Timeline, UnknownFreshnessHoldsEverything) {
 }
 
 // Timeline 28. A restart forgets the applied suppressions and the proofs together.
-TEST(Timeline, RestartDropsViewAndProofTogether) {
+SIM_SCENARIO(Timeline, RestartDropsViewAndProofTogether) {
     for (std::uint64_t seed = 4; seed < 24; ++seed) {
         World world(one_instance(seed));
         ASSERT_TRUE(running(world));
@@ -109,8 +95,10 @@ TEST(Timeline, RestartDropsViewAndProofTogether) {
 }
 
 // Timeline 29. A new suppression every few milliseconds does not starve sending.
-TEST(Timeline, SteadySuppressionsDoNotStarveSending) {
-    World world(one_instance(5));
+SIM_SCENARIO(Timeline, SteadySuppressionsDoNotStarveSending) {
+    Options options = one_instance(5);
+    options.faults.input_delay_us = 150 * kMillisecond;  // the next question comes sooner
+    World world(options);
     ASSERT_TRUE(running(world));
     std::vector<std::size_t> mails;
     for (int number = 0; number < 2'000; ++number) {
@@ -129,7 +117,7 @@ TEST(Timeline, SteadySuppressionsDoNotStarveSending) {
 }
 
 // Timeline 30. Somebody else's transaction hangs on the suppressions: what stands behind it cannot be read yet.
-TEST(Timeline, HungForeignTransactionFailsClosed) {
+SIM_SCENARIO(Timeline, HungForeignTransactionFailsClosed) {
     World world(one_instance(6));
     ASSERT_TRUE(running(world));
     const TransactionId hung = world.env().broker.begin("foreign", 600 * kSecond);
@@ -145,7 +133,7 @@ TEST(Timeline, HungForeignTransactionFailsClosed) {
 }
 
 // Timeline 18. The provider is down for long: nothing is lost, few messages are put in doubt.
-TEST(Timeline, LongOutageOfTheProvider) {
+SIM_SCENARIO(Timeline, LongOutageOfTheProvider) {
     Options options = one_instance(7);
     options.config.dispatch.default_ttl = std::chrono::hours{4};
     World world(options);
@@ -164,7 +152,7 @@ TEST(Timeline, LongOutageOfTheProvider) {
 }
 
 // Timeline 21. The key's memory has ended before anybody could ask again.
-TEST(Timeline, ExpiredKeyIsNotReplayed) {
+SIM_SCENARIO(Timeline, ExpiredKeyIsNotReplayed) {
     Options options = one_instance(8);
     options.config.providers.front().idempotency_lifetime = Millis{20'000};
     World world(options);
@@ -180,7 +168,7 @@ TEST(Timeline, ExpiredKeyIsNotReplayed) {
 }
 
 // Timeline 35. Another configuration would send other bytes under the same key.
-TEST(Timeline, ChangedRenderingIsNotReplayed) {
+SIM_SCENARIO(Timeline, ChangedRenderingIsNotReplayed) {
     Options options = one_instance(9);
     options.restart_the_dead = false;
     World world(options);
@@ -196,7 +184,7 @@ TEST(Timeline, ChangedRenderingIsNotReplayed) {
 }
 
 // Timeline 40. One lane backs off; the recipient's other mail goes.
-TEST(Timeline, BackOffBlocksNoOtherLane) {
+SIM_SCENARIO(Timeline, BackOffBlocksNoOtherLane) {
     World world(one_instance(10));
     ASSERT_TRUE(running(world));
     world.esp().treat = [](std::size_t, const std::string& tag) {

@@ -59,9 +59,11 @@ std::size_t Traffic::add_send(SendSpec spec, std::string extra_members) {
     std::string value = fmt::format(R"({{"to":{{"email":"{}"}},"category":"{}","route":"{}")",
                                     spec.address, spec.category, spec.route);
     if (spec.message_id.empty()) {
-        // The contract's default for campaign and sequence.
-        spec.message_id = fmt::format("campaign:c{}", number);
-        value += fmt::format(R"(,"campaign_id":"c{}")", number);
+        // The contract's default for campaign and sequence; one campaign has many steps.
+        const std::string campaign =
+            "c" + (spec.sequence ? spec.sequence->id : std::to_string(number));
+        spec.message_id = "campaign:" + campaign;
+        value += fmt::format(R"(,"campaign_id":"{}")", campaign);
         if (spec.sequence) {
             spec.message_id +=
                 fmt::format(":sequence:{}:{}", spec.sequence->id, spec.sequence->step);

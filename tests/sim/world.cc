@@ -7,6 +7,13 @@ namespace {
 
 constexpr Time kTick = 100 * kMillisecond;
 constexpr int kExitConfig = 78;
+constexpr int kExitInputOutput = 74;
+// What was on its way when everybody went off has arrived or timed out by then.
+constexpr Time kFallsAsleepWithin = 20 * kSecond;
+constexpr Time kAfterNight = 5 * kSecond;
+constexpr Time kHour = 3'600 * kSecond;
+// The ledger's delete.retention.ms.
+constexpr std::chrono::hours kTombstonesKept{7 * 24};
 
 }  // namespace
 
@@ -18,6 +25,7 @@ World::World(const Options& options)
     env_.faults = options.faults;
     env_.trace.whose = [this](const std::string& tag) { return traffic_.recipient_of(tag); };
     env_.mutant = options.mutant;
+    mutant_at_work = options.mutant;
     slots_.resize(static_cast<std::size_t>(options.instances));
     int number = 0;
     for (Slot& slot : slots_) {
@@ -25,6 +33,9 @@ World::World(const Options& options)
         slot.machine->number = number++;
         slot.machine->boot_offset = env_.random.between(
             kSecond, env_.random.chance(0.5) ? 100 * kSecond : 100'000 * kSecond);
+        if (env_.faults.clock_drifts > 0) {
+            slot.machine->drift = (2 * env_.random.unit() - 1) * env_.faults.clock_drifts;
+        }
         if (env_.dice(env_.faults.clock_jumps)) {
             slot.machine->wall_skew = Millis{env_.random.between(-600'000, 600'000)};
         }
@@ -35,6 +46,10 @@ World::World(const Options& options)
                 bury(slot, env_.random.between(0, 3 * kSecond));
             }
         }
+    };
+    env_.is_owner = [this](const Process& process, PartitionId partition) {
+        const Instance* owner = group_.owner(partition);
+        return owner != nullptr && owner->process().get() == &process;
     };
     env_.broker.on_change = [this](Topic topic, PartitionId partition) {
         for (Slot& slot : slots_) {
@@ -68,7 +83,7 @@ World::~World() {
 
 void World::start(int number) {
     Slot& slot = slots_.at(static_cast<std::size_t>(number));
-    if (slot.instance || ending_) {
+    if (slot.instance || ending_ || asleep_) {
         return;
     }
     tamper_with_disks(slot);
@@ -86,9 +101,11 @@ void World::tamper_with_disks(Slot& slot) {
     for (auto& [partition, disk] : slot.machine->disks) {
         if (env_.dice(env_.faults.wipes)) {
             disk.rows.clear();
+            disk.torn = false;
             env_.sometimes("started_without_store");
         } else if (!disk.older_copy.empty() && env_.dice(env_.faults.old_copies)) {
             disk.rows = disk.older_copy;
+            disk.torn = false;
             env_.sometimes("started_with_older_store");
         }
         disk.unsynced.clear();
@@ -119,24 +136,65 @@ void World::kill(int number, Time down_for) {
     bury(slots_.at(static_cast<std::size_t>(number)), down_for);
 }
 
-// What was not synced is lost, the latest first.
+// The latest writes first. What was being written may be half there.
+void World::lose_unsynced(DiskStore& disk) {
+    std::size_t lost = disk.unsynced.empty() ? 0 : env_.random.below(disk.unsynced.size() + 1);
+    if (lost > 0 && env_.dice(env_.faults.torn_batches)) {
+        disk.torn = true;
+        env_.sometimes("torn_batch");
+    }
+    for (; lost > 0; --lost) {
+        const auto& before = disk.unsynced.back().before;
+        for (auto change = before.rbegin(); change != before.rend(); ++change) {
+            if (change->second) {
+                disk.rows[change->first] = *change->second;
+            } else {
+                disk.rows.erase(change->first);
+            }
+        }
+        disk.unsynced.pop_back();
+        env_.sometimes("unsynced_tail_lost");
+    }
+}
+
 void World::lose_power(int number, Time down_for) {
     Slot& slot = slots_.at(static_cast<std::size_t>(number));
     env_.trace("chaos", "", "machine {} loses power", number);
     bury(slot, down_for);
     for (auto& [partition, disk] : slot.machine->disks) {
-        std::size_t lost = disk.unsynced.empty() ? 0 : env_.random.below(disk.unsynced.size() + 1);
-        for (; lost > 0; --lost) {
-            const auto& before = disk.unsynced.back().before;
-            for (auto change = before.rbegin(); change != before.rend(); ++change) {
-                if (change->second) {
-                    disk.rows[change->first] = *change->second;
-                } else {
-                    disk.rows.erase(change->first);
-                }
-            }
-            disk.unsynced.pop_back();
-            env_.sometimes("unsynced_tail_lost");
+        lose_unsynced(disk);
+    }
+}
+
+void World::fall_asleep(Time duration) {
+    env_.trace("chaos", "", "a night of {} hours", duration / kHour);
+    asleep_ = true;
+    for (int number = 0; number < options_.instances; ++number) {
+        lose_power(number, kSecond);
+    }
+    env_.scheduler.at(env_.now() + kFallsAsleepWithin, [this, duration] {
+        if (!asleep_) {
+            return;
+        }
+        env_.scheduler.skip(duration);
+        env_.sometimes("night");
+        for (PartitionId partition = 0; partition < options_.partitions; ++partition) {
+            env_.broker.compact(partition, env_.broker.time() - kTombstonesKept);
+        }
+        asleep_ = false;
+        for (int number = 0; number < options_.instances; ++number) {
+            env_.scheduler.at(env_.now() + env_.random.between(0, 2 * kSecond),
+                              [this, number] { start(number); });
+        }
+    });
+}
+
+void World::woke(const std::shared_ptr<Process>& process,
+                 const std::map<PartitionId, Offset>& ends) {
+    for (const auto& [partition, end] : ends) {
+        if (!env_.is_owner(*process, partition) &&
+            env_.broker.end_offset(Topic::Outcomes, partition) > end) {
+            env_.sometimes("zombie_woke_after_new_owners_outcome");
         }
     }
 }
@@ -152,9 +210,14 @@ void World::pause(int number, Time duration) {
     if (duration > options_.session_timeout) {
         env_.sometimes("paused_beyond_session");
     }
+    std::map<PartitionId, Offset> ends;
+    for (const PartitionId partition : slot.instance->partitions()) {
+        ends[partition] = env_.broker.end_offset(Topic::Outcomes, partition);
+    }
     env_.scheduler.pause(process);
-    env_.scheduler.at(env_.now() + duration, [this, process] {
+    env_.scheduler.at(env_.now() + duration, [this, process, ends] {
         if (process->alive() && process->paused()) {
+            woke(process, ends);
             env_.trace(process->name(), "", "wakes up");
             env_.scheduler.resume(process);
         }
@@ -178,13 +241,16 @@ void World::wipe_disks(int number) {
     for (auto& [partition, disk] : machine(number).disks) {
         disk.rows.clear();
         disk.unsynced.clear();
+        disk.torn = false;
     }
 }
 
 void World::exited(Slot& slot, int code, const std::string& why) {
     exits_.push_back({slot.instance->process()->name(), code, why});
     env_.trace(slot.instance->process()->name(), "", "exits with {}: {}", code, why);
-    env_.sometimes(code == kExitConfig ? "exit_78" : "exit_70");
+    env_.sometimes(code == kExitConfig        ? "exit_78"
+                   : code == kExitInputOutput ? "exit_74"
+                                              : "exit_70");
     bury(slot, env_.random.between(kMillisecond, 3 * kSecond));
 }
 
@@ -204,7 +270,7 @@ void World::tick() {
             bury(slot, slot.down_for);
         }
     }
-    if (!healed_) {
+    if (!healed_ && !asleep_) {
         trouble();
     }
     env_.scheduler.at(env_.now() + kTick, [this] { tick(); });
@@ -235,8 +301,36 @@ void World::trouble() {
     if (faults_per_tick(faults.compactions)) {
         env_.broker.compact(static_cast<PartitionId>(
                                 env_.random.below(static_cast<std::size_t>(options_.partitions))),
-                            Instant{});
+                            env_.broker.time() - kTombstonesKept);
         env_.sometimes("ledger_compacted");
+    }
+    if (faults_per_tick(faults.retentions)) {
+        delete_old_input();
+    }
+    if (faults_per_tick(faults.nights)) {
+        fall_asleep(static_cast<Time>(env_.random.log_uniform(0.5, 240) * kHour));
+    }
+}
+
+// What the ledger has accounted for; the group's offsets never run ahead of it. Retention is longer than any pause, so
+// nobody who sleeps has still to read it.
+void World::delete_old_input() {
+    for (const Slot& slot : slots_) {
+        if (slot.instance && slot.instance->process()->paused()) {
+            return;
+        }
+    }
+    for (const auto& [partition, next] : env_.broker.group_offsets) {
+        env_.broker.delete_before(Topic::Sends, partition, next);
+        env_.sometimes("input_deleted");
+    }
+}
+
+void World::run() {
+    run_for(options_.duration);
+    if (asleep_) {
+        run_until(2 * kFallsAsleepWithin, [this] { return !asleep_; });
+        run_for(kAfterNight);
     }
 }
 
@@ -260,6 +354,7 @@ void World::heal() {
     env_.trace("chaos", "", "everything is healed");
     env_.faults = Faults{};
     healed_ = true;
+    asleep_ = false;
     for (int number = 0; number < options_.instances; ++number) {
         Slot& slot = slots_[static_cast<std::size_t>(number)];
         slot.machine->disk_full_until = 0;

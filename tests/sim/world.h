@@ -8,6 +8,7 @@
 // One OS thread, one seed, no wall clock: the same options give the same trace.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -46,6 +47,8 @@ struct FaultClass {
 };
 [[nodiscard]] std::span<const FaultClass> fault_classes();
 
+// Its policy is to send again what is in doubt: at least once.
+inline constexpr const char* kResendRoute = "resend";
 // Sensible settings, short times, no faults.
 [[nodiscard]] Config sim_config();
 [[nodiscard]] Options calm_options(std::uint64_t seed);
@@ -60,7 +63,7 @@ public:
     World& operator=(const World&) = delete;
 
     // Until the options' duration is over.
-    void run() { run_for(options_.duration); }
+    void run();
     void run_for(Time duration);
     // True once `condition` holds.
     bool run_until(Time at_most, const std::function<bool()>& condition);
@@ -95,6 +98,8 @@ public:
     void pause(int number, Time duration);
     void stop_gracefully(int number, Time down_for);
     void wipe_disks(int number);
+    // Everybody is off for that long, from a minute from now on.
+    void fall_asleep(Time duration);
     // Codes of processes that ended by themselves, with why.
     struct Exit {
         std::string name;
@@ -117,6 +122,9 @@ private:
     void tick();
     void trouble();
     void tamper_with_disks(Slot& slot);
+    void lose_unsynced(DiskStore& disk);
+    void delete_old_input();
+    void woke(const std::shared_ptr<Process>& process, const std::map<PartitionId, Offset>& ends);
     [[nodiscard]] bool faults_per_tick(double per_second);
 
     Options options_;
@@ -128,6 +136,7 @@ private:
     std::vector<Exit> exits_;
     bool healed_ = false;
     bool ending_ = false;
+    bool asleep_ = false;  // everybody is off
 };
 
 }  // namespace postlane::sim
