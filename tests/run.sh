@@ -55,6 +55,8 @@ echo "=== build: $SECONDS s"
 stage "units" ctests 5 --parallel "$jobs" --no-tests=error --label-exclude '^(broker|sim)$'
 stage "protocol model" timeout --foreground --signal=INT 5m tests/model/run.py
 stage "simulator" ctests 6 --parallel "$jobs" --label-regex '^sim$'
+# Each failure timeline, the mechanism removed, and who noticed.
+sed -n '/^line  *mechanism removed/,/^\[/{/^\[/!p}' "$build/Testing/Temporary/LastTest.log" || true
 stage "adapters on a real broker" ctests 8 --no-tests=error --label-regex '^broker$'
 end_broker
 # SIGINT, so that pytest ends what its fixtures started.

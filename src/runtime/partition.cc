@@ -142,7 +142,7 @@ BootInstant Partition::round() {
     }
     runner_->decide(at);
     if (runner_->failure()) {
-        restart(*runner_->failure());
+        restart(Error(*runner_->failure()));  // the runner, and its failure, end there
         return at.boot;
     }
     if (at.boot - last_commit_ >= kKeepAlive) {

@@ -133,7 +133,7 @@ Result<void> Partition::restore(BootInstant fenced_at) {
         return replayed;
     }
     if (!*genesis) {
-        if (auto begun = first_start(); !begun) {
+        if (auto begun = first_start(*range); !begun) {
             return begun;
         }
     }
@@ -198,12 +198,21 @@ Result<void> Partition::check_genesis(const GenesisRow& genesis) const {
     return {};
 }
 
-Result<void> Partition::first_start() {
+// The ledger was empty as of `range`.
+Result<void> Partition::first_start(const LedgerLog::Range& range) {
     auto committed = log_->group_offset_exists();
     if (!committed) {
         return tl::unexpected<Error>(committed.error());
     }
     if (*committed) {
+        // Unless somebody who took over meanwhile has begun it, while we slept.
+        auto again = log_->range();
+        if (!again) {
+            return tl::unexpected<Error>(again.error());
+        }
+        if (again->end > range.end) {
+            return fail(ErrorCode::Unavailable, "the ledger was begun by somebody else meanwhile");
+        }
         return fail(ErrorCode::Misconfigured,
                     "ledger_missing: the consumer group has committed offsets for partition " +
                         std::to_string(id_) +

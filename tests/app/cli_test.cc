@@ -18,7 +18,7 @@ TEST(Cli, HelpShowsWhatWorks) {
     EXPECT_EQ(help.exit_code, 0);
     EXPECT_EQ(help.err, "");
     expect_golden("help.txt", help.out);
-    for (const char* const later : {"dlq", "pause", "simulate", "completion"}) {
+    for (const char* const later : {"dlq", "pause", "completion"}) {
         EXPECT_THAT(help.out, Not(HasSubstr(later)));
     }
 }
@@ -49,8 +49,7 @@ INSTANTIATE_TEST_SUITE_P(
         UsageRow{"Typo",
                  {"explian", "user-1"},
                  "postlane has no command \"explian\"; did you mean \"explain\"?"},
-        UsageRow{
-            "LaterCommand", {"simulate", "--seed", "1"}, "postlane has no command \"simulate\""},
+        UsageRow{"LaterCommand", {"dlq", "list"}, "postlane has no command \"dlq\""},
         UsageRow{"NoInnerCommand", {"topics"}, "postlane topics needs a command: create or check"},
         UsageRow{"InnerTypo",
                  {"topics", "chekc"},
@@ -222,6 +221,32 @@ TEST_F(CliSendTest, AMissingFileIs74) {
     const Finished finished = run_program({"send", "--check", "-c", file_, "/no/such/file"});
     EXPECT_EQ(finished.exit_code, 74);
     EXPECT_THAT(finished.err, HasSubstr("/no/such/file cannot be read: No such file"));
+}
+
+TEST(CliSimulate, OneSeedPrintsItsTimelineAndTheSameTraceAgain) {
+    const Finished quiet = run_program({"simulate", "--seed", "11"});
+    EXPECT_EQ(quiet.exit_code, 0) << quiet.out;
+    EXPECT_THAT(quiet.out, HasSubstr("every promise held\n"));
+    EXPECT_THAT(quiet.out, Not(HasSubstr("NOT the same")));
+    const Finished traced = run_program({"simulate", "--seed", "11", "--trace"});
+    EXPECT_EQ(traced.exit_code, 0);
+    EXPECT_THAT(traced.out, HasSubstr("What became of every message:"));
+    EXPECT_THAT(traced.out, testing::EndsWith(quiet.out));  // the same hash
+}
+
+TEST(CliSimulate, SomeSeedsInTwoProcesses) {
+    const Finished finished = run_program({"simulate", "--seeds", "20", "--jobs", "2"});
+    EXPECT_EQ(finished.exit_code, 0) << finished.out;
+    EXPECT_THAT(finished.out, HasSubstr("20 seeds in "));
+    EXPECT_THAT(finished.out, HasSubstr(" 0 violations\n"));
+}
+
+TEST(CliSimulate, ACaseThatMakesNoSenseIs65) {
+    const TemporaryDirectory directory;
+    const std::string file = directory.write("x.seed", "seed 1\nwithout rain\n");
+    const Finished finished = run_program({"simulate", "--case", file});
+    EXPECT_EQ(finished.exit_code, 65);
+    EXPECT_THAT(finished.err, HasSubstr("line 2: there is no fault class \"rain\""));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,6 +67,7 @@ Child start_child(const std::function<void(std::FILE*)>& work) {
         throw std::runtime_error("no process for a worker");
     }
     if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);  // not longer than whoever waits for it
         close(ends[0]);
         std::FILE* out = fdopen(ends[1], "w");
         work(out);

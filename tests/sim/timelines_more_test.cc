@@ -157,5 +157,37 @@ SIM_SCENARIO(Timeline, OversizedRecordEndsAlone) {
     EXPECT_EQ(world.env().probes["dead_lettered/too_large"], 1U);
 }
 
+// Found by running seeds twice: the reason of a restart was read after it was freed with the runner that gave it.
+SIM_SCENARIO(Found, RestartKnowsItsReason) {
+    World world(one_instance(48));
+    ASSERT_TRUE(running(world));
+    for (std::uint64_t restarts = 1; restarts <= Partition::kRestartsMax; ++restarts) {
+        send(world, Mail{.message_id = "m" + std::to_string(restarts)});
+        world.env().faults.store_corrupt = 1;
+        ASSERT_TRUE(world.run_until(
+            30 * kSecond, [&] { return world.env().probes["partition_restarted"] == restarts; }));
+        world.env().faults.store_corrupt = 0;
+        ASSERT_TRUE(running(world) || restarts == Partition::kRestartsMax);
+    }
+    ASSERT_FALSE(world.exits().empty());
+    EXPECT_NE(world.exits().front().why.find("checksum mismatch"), std::string::npos);
+    expect_good_end(world);
+}
+
+// Found by the swarm: an instance slept in the middle of the very first start, somebody else began the ledger and
+// committed the group's offsets, and the sleeper took the ledger it had seen empty for a lost one (78).
+SIM_SCENARIO(Found, SleptFirstStartIsNoLostLedger) {
+    Options options = two_instances(49);
+    options.faults.latency_us = 20'000;
+    World world(options);
+    ASSERT_TRUE(
+        world.run_until(20 * kSecond, [&] { return world.env().probes["store_wiped"] == 1; }));
+    world.pause(owner_of_all(world), 30 * kSecond);
+    send(world, Mail{});
+    world.run_for(40 * kSecond);
+    EXPECT_TRUE(world.exits().empty()) << world.exits().front().why;
+    expect_good_end(world);
+}
+
 }  // namespace
 }  // namespace postlane::sim
