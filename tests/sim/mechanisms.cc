@@ -248,21 +248,19 @@ std::vector<ReadyItem> wrapped_candidates(const ReadyQueue* queue,
     return items;
 }
 
-void real_answered(ProviderFlow* flow, const Grant& grant, AnswerClass answer,
-                   const AttemptResult& result, BootInstant now) asm("__real_" POSTLANE_ANSWERED);
-void wrapped_answered(ProviderFlow* flow, const Grant& grant, AnswerClass answer,
-                      const AttemptResult& result,
-                      BootInstant now) asm("__wrap_" POSTLANE_ANSWERED);
-void wrapped_answered(ProviderFlow* flow, const Grant& grant, AnswerClass answer,
-                      const AttemptResult& result, BootInstant now) {
-    if (mutant_at_work == Mutant::CircuitNeverOpens) {
-        AttemptResult fine;
-        fine.kind = AttemptResult::Kind::Answered;
-        fine.answer.status = 200;
-        real_answered(flow, grant, AnswerClass::Accepted, fine, now);
-        return;
+Grant real_try_acquire(ProviderFlow* flow, std::size_t provider, std::size_t bytes, BootInstant now,
+                       ProviderFlow::WaiterId waiter) asm("__real_" POSTLANE_TRY_ACQUIRE);
+Grant wrapped_try_acquire(ProviderFlow* flow, std::size_t provider, std::size_t bytes,
+                          BootInstant now,
+                          ProviderFlow::WaiterId waiter) asm("__wrap_" POSTLANE_TRY_ACQUIRE);
+Grant wrapped_try_acquire(ProviderFlow* flow, std::size_t provider, std::size_t bytes,
+                          BootInstant now, ProviderFlow::WaiterId waiter) {
+    Grant grant = real_try_acquire(flow, provider, bytes, now, waiter);
+    if (mutant_at_work == Mutant::CircuitNeverOpens && grant.why == Grant::Why::CircuitOpen) {
+        // As if its time were over already.
+        grant = real_try_acquire(flow, provider, bytes, now + std::chrono::hours{1}, waiter);
     }
-    real_answered(flow, grant, answer, result, now);
+    return grant;
 }
 
 }  // namespace postlane::sim

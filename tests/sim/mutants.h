@@ -39,7 +39,7 @@ enum class Mutant : std::uint8_t {
     PartitionCountUnchecked,  // the ledger's partition count is not compared
     OwnClockTrusted,          // the broker's time is never learnt
     PoisonStopsPartition,     // what cannot be read is tried again
-    CircuitNeverOpens,        // a failing provider is fed as if it worked
+    CircuitNeverOpens,        // a failing provider is tried again at once, by the next message
     ResumesAtLatest,          // the input goes on at its end, not where the ledger stands
     RecordAgeUnchecked,       // a send older than the ledger's memory is admitted
     KeyAgeUnchecked,          // a key is replayed however old it is
