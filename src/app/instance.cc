@@ -14,6 +14,7 @@
 #include "adapters/system/log.h"
 #include "app/cli/exit_code.h"
 #include "app/listeners.h"
+#include "postlane/crash_point.h"
 
 namespace postlane {
 namespace {
@@ -436,6 +437,7 @@ void Instance::on_revoked(const std::vector<PartitionId>& partitions, bool lost)
     log_event(lost ? LogLevel::Warning : LogLevel::Info, lost ? "group.lost" : "group.revoked",
               "{} partitions {}", partitions.size(),
               lost ? "may belong to others already: dropping them" : "leave: draining them");
+    crash_point(CrashPoint::Revoke);
     revoking_ = true;
     const BootInstant deadline = clock_.boot_now() + config_.dispatch.drain_timeout;
     {

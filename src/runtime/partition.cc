@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "postlane/crash_point.h"
+
 namespace postlane {
 namespace {
 
@@ -131,6 +133,7 @@ BootInstant Partition::round() {
     if (draining_ && stage_ == Stage::Running) {
         runner_->stop_intents();
         enter(Stage::Draining, PartitionState::Draining);
+        crash_point(CrashPoint::Drain);
     }
     if (auto taken = take_inputs(); !taken) {
         restart(taken.error());
@@ -210,6 +213,9 @@ Result<void> Partition::take_inputs() {
         if (auto polled = ports_.sends->poll(records, kPollMax); !polled) {
             return polled;
         }
+        if (!records.empty()) {
+            crash_point(CrashPoint::AfterPoll);
+        }
         // They arrived at the latest now, not when the round began: a suppression that was acknowledged before one of
         // them was produced may be younger than that, and than a proof asked for meanwhile.
         runner_->on_sends(std::move(records), ports_.sends->end_seen(), now());
@@ -225,6 +231,7 @@ Result<void> Partition::commit(const Now& at) {
     if (!receipt) {
         return tl::unexpected<Error>(receipt.error());
     }
+    crash_point(CrashPoint::CommittedNotStored);
     around_.broker_clock.learn(*receipt);
     last_commit_ = after.boot;
     const std::chrono::duration<double> took = after.boot - at.boot;

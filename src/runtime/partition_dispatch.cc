@@ -3,6 +3,7 @@
 
 #include "codec/encode.h"
 #include "codec/render.h"
+#include "postlane/crash_point.h"
 #include "runtime/partition_runner.h"
 
 namespace postlane {
@@ -167,6 +168,7 @@ void PartitionRunner::hand_over_departures() {
         request.provider = departure.provider;
         request.request = std::move(departure.request);
         request.last_check = std::move(departure.guard);
+        crash_point(CrashPoint::AfterIntentCommit);
         dispatcher_.submit(std::move(request));
     }
 }

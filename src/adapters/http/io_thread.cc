@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "postlane/crash_point.h"
+
 namespace postlane::http {
 namespace {
 
@@ -217,6 +219,9 @@ void IoThread::reap() {
 void IoThread::expire() {
     const BootInstant now = clock_.boot_now();
     for (const auto& desk : desks_) {
+        if (desk->lane.oldest != nullptr) {
+            crash_point(CrashPoint::MidRequest);
+        }
         while (desk->lane.oldest != nullptr && desk->lane.oldest->deadline() <= now) {
             end(*desk->lane.oldest, CURLE_OPERATION_TIMEDOUT, "no answer within the time-out");
         }
