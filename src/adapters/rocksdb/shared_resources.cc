@@ -7,6 +7,8 @@
 #include <rocksdb/table.h>
 #include <rocksdb/write_buffer_manager.h>
 
+#include <cstdarg>
+
 namespace postlane {
 namespace {
 
@@ -30,6 +32,14 @@ rocksdb::BlockBasedTableOptions table_options(const std::shared_ptr<rocksdb::Cac
     table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
     return table;
 }
+
+// RocksDB 7.8 as Debian builds it aborts the process when a second line for its log file cannot be written, so on a
+// full disk. What went wrong is in the status of the call that failed.
+class NoLog final : public rocksdb::Logger {
+public:
+    using rocksdb::Logger::Logv;
+    void Logv(const char* /*format*/, va_list /*arguments*/) override {}
+};
 
 }  // namespace
 
@@ -72,9 +82,8 @@ rocksdb::Options SharedResources::options() const {
     options.wal_bytes_per_sync = kMiB;
     options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(cache_)));
 
-    options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-    options.keep_log_file_num = 2;
-    options.max_log_file_size = kMiB;
+    options.info_log = std::make_shared<NoLog>();
+    options.info_log_level = rocksdb::InfoLogLevel::FATAL_LEVEL;
     options.max_manifest_file_size = 16 * kMiB;
     options.stats_dump_period_sec = 0;
     options.stats_persist_period_sec = 0;

@@ -4,6 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <cstdlib>
 
 #include "scratch.h"
 
@@ -293,6 +297,30 @@ TEST_F(RocksDbStoreTest, KillLeavesAPrefix) {
         EXPECT_EQ(rows.back().first, numbered(offset)) << "the offset is that of the data";
         previous = offset;
     }
+}
+
+// In a process of its own, whose files must not grow any more.
+[[noreturn]] void fill_the_disk_and_close(const fs::path& directory) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const SharedResources shared;
+    auto store = RocksDbStore::open(shared, directory);
+    const rlimit nothing{1, 1};
+    if (!store || setrlimit(RLIMIT_FSIZE, &nothing) != 0) {
+        std::_Exit(2);
+    }
+    for (int i = 0; i < 3; ++i) {
+        const auto written = (*store)->write({{{numbered(i), std::string(100'000, 'x')}}});
+        if (written || written.error().code != ErrorCode::NoStorage) {
+            std::_Exit(3);
+        }
+    }
+    store->reset();
+    std::_Exit(0);
+}
+
+TEST_F(RocksDbStoreTest, AFullDiskIsAnErrorAndNotTheEndOfTheProcess) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(fill_the_disk_and_close(scratch_.path() / "full"), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace
