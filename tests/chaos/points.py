@@ -22,12 +22,13 @@ def armed(point, order, gently=False):
 
 
 def kills(world, ledger, points, each, together=False):
-    """Every instance gets its turn, or all at once; the chain of one goes on at each start."""
+    """Every instance gets its turn, or two die independently of each other while the third stays to take over."""
     order = world.random
+    members = order.sample(world.members, 2) if together else world.members
     schedule = [point for point in points for _ in range(each)]
     order.shuffle(schedule)
-    share = -(-len(schedule) // len(world.members))
-    turns = [(member, schedule[number * share:(number + 1) * share]) for number, member in enumerate(world.members)]
+    share = -(-len(schedule) // len(members))
+    turns = [(member, schedule[number * share:(number + 1) * share]) for number, member in enumerate(members)]
     failures = []
 
     def chain(member, turn):

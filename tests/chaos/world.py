@@ -161,10 +161,9 @@ class Member:
 class World:
     """Everything of one phase. `with World(...) as world:`; then world.load_on(), faults, world.settle()."""
 
-    def __init__(self, directory, nodes, seed, rate=300, all_static=False, esp_faults=None):
+    def __init__(self, directory, nodes, seed, rate=300, esp_faults=None):
         self.directory, self.rate, self.random = directory, rate, random.Random(seed)
         self.cluster = Cluster(os.path.join(directory, "kafka"), nodes, proxied=True, heap_mb=384)
-        self._all_static = all_static
         self._esp_faults = ESP_FAULTS if esp_faults is None else esp_faults
         self.stack = self.follower = self._proxy = self._asker = None
         self.members, self.inject = [], collections.deque()
@@ -205,7 +204,7 @@ class World:
         self.follower.start()
         for number, name in enumerate("abc"):
             # The third has no fixed name, so that the group also sees members come and go.
-            static = {} if self._all_static or number < 2 else {"group_instance_id": None}
+            static = {} if number < 2 else {"group_instance_id": None}
             self.members.append(Member(self.add_instance(name, kafka=static)))
             self.members[-1].start()
         self._threads.append(threading.Thread(target=self._supervise, daemon=True))
