@@ -13,7 +13,7 @@ export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 unexport CC CXX CFLAGS CXXFLAGS LDFLAGS
 
-.PHONY: help install build demo up down test check bench format tidy sim chaos clean
+.PHONY: help install build demo up down test check bench fuzz format tidy sim chaos clean
 
 help: ## print this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -46,6 +46,10 @@ bench: install ## drain a preloaded topic beside the floor program and print bot
 	@cmake --build --preset release --target postlane postlane-bench-floor postlane-bench-load
 	@/usr/bin/python3 bench/run.py
 
+fuzz: install ## run every fuzz target for MINUTES=5; TARGETS="core_step ..." for some of them
+	@.ci/install packages-check.txt
+	@tests/fuzz/run.sh $(or $(MINUTES),5) $(TARGETS)
+
 format: ## lay out every C++ file by .clang-format
 	@.ci/install packages-check.txt
 	@git ls-files -z '*.h' '*.cc' | xargs -0 clang-format-19 -i
@@ -69,4 +73,4 @@ chaos: build ## real kills, pauses and broker deaths; LONG=1 or HOURS=2 for the 
 		$(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 clean: ## remove every build folder and what the demo left
-	@rm -rf build build-dev build-asan build-tsan build-clang .run
+	@rm -rf build build-dev build-asan build-tsan build-clang build-fuzz .run

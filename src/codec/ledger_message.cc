@@ -269,6 +269,11 @@ Result<MessageRow> decode_message(std::string_view bytes) {
         take_lasting_fields(in, row, flags);
         take_live_fields(in, row, flags);
     }
+    // What the decisions rely on in every row of such a state.
+    const bool behind = row.state == MessageState::Held || row.state == MessageState::Waiting;
+    in.require(has_ended(row.state) || row.payload);
+    in.require(row.state != MessageState::Sending || row.intent);
+    in.require(!behind || row.sequence);
     if (!in.finish()) {
         return corrupt("message row", bytes);
     }

@@ -114,7 +114,8 @@ MessageRow random_message(Random& random) {
     row.reason = random.reason();
     row.body_hash = random.hash();
     row.input_offset = random.integer();
-    if (random.coin()) {
+    const bool behind = row.state == MessageState::Held || row.state == MessageState::Waiting;
+    if (behind || random.coin()) {
         row.sequence = SequenceRef{random.text(), random.number()};
     }
     row.category = random.text();
@@ -141,19 +142,17 @@ MessageRow random_message(Random& random) {
     row.wake_at = random.instant();
     row.first_attempt_at = random.instant();
     row.skipped_steps = random.steps();
-    if (random.coin()) {
+    if (row.state == MessageState::Sending || random.coin()) {
         row.intent = Intent{{random.number(), random.number()},
                             random.text(),
                             Millis(random.integer()),
                             Millis(random.integer()),
                             random.hash()};
     }
-    if (random.coin()) {
-        row.payload = Payload{random.instant(), random.text(), {}};
-        for (std::uint64_t i = random.below(3); i > 0; --i) {
-            row.payload->headers.push_back(
-                Header{random.text(), random.coin() ? std::optional(random.text()) : std::nullopt});
-        }
+    row.payload = Payload{random.instant(), random.text(), {}};
+    for (std::uint64_t i = random.below(3); i > 0; --i) {
+        row.payload->headers.push_back(
+            Header{random.text(), random.coin() ? std::optional(random.text()) : std::nullopt});
     }
     return row;
 }
@@ -323,11 +322,36 @@ TEST(LedgerValue, UnknownStatesAndReasonsAreCorrupt) {
         const bool known =
             std::count(kStates.begin(), kStates.end(), static_cast<MessageState>(state)) == 1;
         EXPECT_EQ(peek_message_state(bytes).has_value(), known) << state;
-        EXPECT_EQ(decode_message(bytes).has_value(), known) << state;
+        const bool ended = known && has_ended(static_cast<MessageState>(state));
+        EXPECT_EQ(decode_message(bytes).has_value(), ended) << state;  // a live one has a payload
     }
     bytes[1] = static_cast<char>(MessageState::Sent);
     bytes[2] = static_cast<char>(static_cast<int>(kLastReason) + 1);
     EXPECT_FALSE(decode_message(bytes).has_value());
+}
+
+// A damaged row must not reach decisions that rely on what rows of its state have.
+TEST(LedgerValue, ALiveRowLacksNothingThatItsStateNeeds) {
+    for (const MessageState state : kStates) {
+        MessageRow row;
+        row.state = state;
+        row.payload.emplace();
+        row.intent.emplace();
+        row.sequence = SequenceRef{"drip", 1};
+        ASSERT_TRUE(decode_message(encode(row)).has_value()) << to_string(state);
+
+        MessageRow without_payload = row;
+        without_payload.payload.reset();
+        EXPECT_EQ(decode_message(encode(without_payload)).has_value(), has_ended(state));
+        MessageRow without_intent = row;
+        without_intent.intent.reset();
+        EXPECT_EQ(decode_message(encode(without_intent)).has_value(),
+                  state != MessageState::Sending);
+        MessageRow without_sequence = row;
+        without_sequence.sequence.reset();
+        EXPECT_EQ(decode_message(encode(without_sequence)).has_value(),
+                  state != MessageState::Held && state != MessageState::Waiting);
+    }
 }
 
 TEST(LedgerValue, StateCanBePeekedAt) {
