@@ -69,13 +69,16 @@ PartitionRunner::Tried PartitionRunner::try_attempt(const ReadyItem& item, const
         }
         return Tried::RouteBlocked;
     }
-    const auto event = item.event ? item.event : stored_event(item.recipient, *row);
-    if (!event) {
-        flow_.give_back(choice.grant, now.boot);
-        ready_.remove(item.recipient, item.message_id);
+    if (item.event) {
+        attempt(item, *row, *item.event, choice, now);
         return Tried::Done;
     }
-    attempt(item, *row, *event, choice, now);
+    if (const auto event = stored_event(item.recipient, *row)) {
+        attempt(item, *row, **event, choice, now);
+    } else {
+        flow_.give_back(choice.grant, now.boot);
+        run(item.recipient, PayloadUnreadable{id, event.error()}, now);
+    }
     return Tried::Done;
 }
 

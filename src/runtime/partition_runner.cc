@@ -167,7 +167,7 @@ void PartitionRunner::perform(const RecipientId& recipient, Effects effects, con
         } else if (const auto* outcome = std::get_if<OutcomeRecord>(&effect)) {
             perform_outcome(*outcome);
         } else if (const auto* count = std::get_if<Count>(&effect)) {
-            perform_count(*count);
+            counted_.push_back(count->what);
         } else {
             perform_rest(recipient, effect);
         }
@@ -200,26 +200,6 @@ void PartitionRunner::perform_outcome(const OutcomeRecord& outcome) {
     counted_outcomes_.push_back({outcome.outcome, outcome.reason, outcome.provider});
 }
 
-void PartitionRunner::perform_count(const Count& count) {
-    switch (count.what) {
-        case Count::What::OutOfOrder:
-            ordering_.out_of_order += 1;
-            metrics_.out_of_order();
-            return;
-        case Count::What::Gap:
-            ordering_.gaps += 1;
-            metrics_.gap();
-            return;
-        case Count::What::Duplicate:
-            ordering_.duplicates += 1;
-            metrics_.duplicate();
-            return;
-        case Count::What::PayloadConflict:
-            metrics_.payload_conflict();
-            return;
-    }
-}
-
 void PartitionRunner::perform_rest(const RecipientId& recipient, const Effect& effect) {
     if (const auto* letter = std::get_if<DeadLetter>(&effect)) {
         out_.push_back(encode_dead_letter(config_, partition_, *letter, max_record_bytes_));
@@ -245,18 +225,23 @@ void PartitionRunner::follow_up(const FollowUp& next, const Now& now) {
     const ReachStep& reach = std::get<ReachStep>(next.what);
     view_.focus(next.recipient, now.broker);
     const auto row = view_.message(reach.message_id);
-    if (const auto event = row ? stored_event(next.recipient, *row) : nullptr) {
-        decide_one(next.recipient, StepReached{reach.sequence_id, reach.message_id, *event}, now);
+    if (!row || !row->payload) {
+        return;  // ended meanwhile
+    }
+    if (const auto event = stored_event(next.recipient, *row)) {
+        decide_one(next.recipient, StepReached{reach.sequence_id, reach.message_id, **event}, now);
+    } else {
+        decide_one(next.recipient, PayloadUnreadable{reach.message_id, event.error()}, now);
     }
 }
 
-std::shared_ptr<const SendEvent> PartitionRunner::stored_event(const RecipientId& recipient,
-                                                               const MessageRow& row) {
-    if (!row.payload) {
-        return nullptr;
-    }
+tl::expected<std::shared_ptr<const SendEvent>, Rejection> PartitionRunner::stored_event(
+    const RecipientId& recipient, const MessageRow& row) {
     auto event = decoder_.stored(recipient, *row.payload);
-    return event ? std::make_shared<const SendEvent>(*std::move(event)) : nullptr;
+    if (!event) {
+        return tl::unexpected<Rejection>(event.error());
+    }
+    return std::make_shared<const SendEvent>(*std::move(event));
 }
 
 BootInstant PartitionRunner::fresh_since() const {
@@ -313,9 +298,7 @@ void PartitionRunner::decide_suppressions(const Now& now) {
         proofs_.applied_through(record.offset + 1);
         taken += 1;
     }
-    if (taken > 0) {
-        metrics_.consumed(InputTopic::Suppressions, taken);
-    }
+    counted_suppressions_ += taken;
     if (suppressions_end_ && pending_suppressions_.empty()) {
         proofs_.applied_through(*suppressions_end_);
     }
@@ -335,11 +318,11 @@ void PartitionRunner::decide_results(const Now& now) {
         if (row && row->intent) {
             const config::Provider* provider = config_.find_provider(row->intent->provider);
             const AnswerClass answer = classify(*provider, finished.result);
-            metrics_.attempt(provider->name, answer);
+            CountedAttempt& counted = counted_attempts_.emplace_back();
+            counted.provider = provider;
+            counted.answer = answer;
             if (finished.result.kind != AttemptResult::Kind::NotHandedOver) {
-                const std::chrono::duration<double> took =
-                    finished.result.ended_at - finished.result.handed_over_at;
-                metrics_.send_duration(provider->name, took.count());
+                counted.took = finished.result.ended_at - finished.result.handed_over_at;
             }
             const auto ago =
                 std::chrono::duration_cast<Millis>(now.boot - finished.result.ended_at);
@@ -347,7 +330,7 @@ void PartitionRunner::decide_results(const Now& now) {
             if (answer == AnswerClass::Accepted) {
                 const std::chrono::duration<double> latency =
                     ended_at - std::max(row->due_at, row->received_at);
-                metrics_.dispatch_latency(std::max(0.0, latency.count()));
+                counted.latency = std::max(0.0, latency.count());
             }
             ready_.set_free(attempt.recipient);
             run(attempt.recipient, AttemptEnded{attempt.message_id, finished.result, ended_at},
@@ -374,21 +357,27 @@ void PartitionRunner::decide_doubts(const Now& now) {
     for (const Doubt& doubt : due) {
         view_.focus(doubt.recipient, now.broker);
         const auto row = view_.message(doubt.message_id);
-        const auto event = row ? stored_event(doubt.recipient, *row) : nullptr;
-        if (!event || row->state != MessageState::Sending) {
+        if (!row || row->state != MessageState::Sending) {
             continue;
         }
+        const auto stored = stored_event(doubt.recipient, *row);
+        if (!stored) {
+            ready_.set_free(doubt.recipient);
+            run(doubt.recipient, PayloadUnreadable{doubt.message_id, stored.error()}, now);
+            continue;
+        }
+        const SendEvent& event = **stored;
         std::optional<Hash128> hash;
         const config::Provider* provider = config_.find_provider(row->intent->provider);
         const config::Route* route = config_.find_route(row->route);
         if (provider != nullptr && route != nullptr) {
-            if (const auto request = render(*event, *provider, *route,
+            if (const auto request = render(event, *provider, *route,
                                             idempotency_key(doubt.recipient, doubt.message_id))) {
                 hash = request_hash(*request);
             }
         }
         ready_.set_free(doubt.recipient);
-        run(doubt.recipient, InDoubt{doubt.message_id, *event, hash}, now);
+        run(doubt.recipient, InDoubt{doubt.message_id, event, hash}, now);
     }
 }
 
@@ -421,9 +410,7 @@ void PartitionRunner::decide_inputs(const Now& now) {
         pending_sends_.pop_front();
         taken += 1;
     }
-    if (taken > 0) {
-        metrics_.consumed(InputTopic::Sends, taken);
-    }
+    counted_sends_ += taken;
 }
 
 bool PartitionRunner::has_batch() const {
@@ -462,16 +449,59 @@ Transaction PartitionRunner::seal(const Now& now) {
     return transaction;
 }
 
-Result<void> PartitionRunner::committed(const CommitReceipt& receipt, const Now& now) {
-    if (auto applied = view_.applied(receipt, now.broker); !applied) {
-        return applied;
-    }
+// Not before the commit is known: what a restart decides again must not be counted twice.
+void PartitionRunner::count_committed() {
     for (const auto& [outcome, reason, provider] : std::exchange(counted_outcomes_, {})) {
         metrics_.outcome(outcome, reason);
         if (outcome == Outcome::Ambiguous) {
             metrics_.ambiguous(provider);
         }
     }
+    for (const CountedAttempt& counted : std::exchange(counted_attempts_, {})) {
+        metrics_.attempt(counted.provider->name, counted.answer);
+        if (counted.took) {
+            metrics_.send_duration(counted.provider->name, counted.took->count());
+        }
+        if (counted.latency) {
+            metrics_.dispatch_latency(*counted.latency);
+        }
+    }
+    for (const Count::What what : std::exchange(counted_, {})) {
+        count_one(what);
+    }
+    if (counted_sends_ > 0) {
+        metrics_.consumed(InputTopic::Sends, std::exchange(counted_sends_, 0));
+    }
+    if (counted_suppressions_ > 0) {
+        metrics_.consumed(InputTopic::Suppressions, std::exchange(counted_suppressions_, 0));
+    }
+}
+
+void PartitionRunner::count_one(Count::What what) {
+    switch (what) {
+        case Count::What::OutOfOrder:
+            ordering_.out_of_order += 1;
+            metrics_.out_of_order();
+            return;
+        case Count::What::Gap:
+            ordering_.gaps += 1;
+            metrics_.gap();
+            return;
+        case Count::What::Duplicate:
+            ordering_.duplicates += 1;
+            metrics_.duplicate();
+            return;
+        case Count::What::PayloadConflict:
+            metrics_.payload_conflict();
+            return;
+    }
+}
+
+Result<void> PartitionRunner::committed(const CommitReceipt& receipt, const Now& now) {
+    if (auto applied = view_.applied(receipt, now.broker); !applied) {
+        return applied;
+    }
+    count_committed();
     registry_.settled(std::exchange(settled_, {}));
     note_new_wakes();
     hand_over_departures();

@@ -161,7 +161,8 @@ private:
     void perform(const RecipientId& recipient, Effects effects, const Now& now);
     void perform_put(const RecipientId& recipient, const PutMessage& put, const Now& now);
     void perform_outcome(const OutcomeRecord& outcome);
-    void perform_count(const Count& count);
+    void count_committed();
+    void count_one(Count::What what);
     void perform_rest(const RecipientId& recipient, const Effect& effect);
     void follow_up(const FollowUp& next, const Now& now);
     void decide_suppressions(const Now& now);
@@ -169,8 +170,9 @@ private:
     void decide_doubts(const Now& now);
     void decide_inputs(const Now& now);
     void publish_freshness();
-    [[nodiscard]] std::shared_ptr<const SendEvent> stored_event(const RecipientId& recipient,
-                                                                const MessageRow& row);
+    // Of a live row; the decoder may have become stricter since it was stored.
+    [[nodiscard]] tl::expected<std::shared_ptr<const SendEvent>, Rejection> stored_event(
+        const RecipientId& recipient, const MessageRow& row);
 
     // partition_dispatch.cc
     bool decide_attempts(const Now& now);  // whether any message will depart
@@ -258,6 +260,16 @@ private:
         std::string provider;
     };
     std::vector<CountedOutcome> counted_outcomes_;
+    struct CountedAttempt {
+        const config::Provider* provider = nullptr;
+        AnswerClass answer = AnswerClass::NotHandedOver;
+        std::optional<std::chrono::duration<double>> took = {};
+        std::optional<double> latency = {};
+    };
+    std::vector<CountedAttempt> counted_attempts_;
+    std::vector<Count::What> counted_;
+    std::uint64_t counted_sends_ = 0;
+    std::uint64_t counted_suppressions_ = 0;
     std::shared_ptr<const SendEvent> event_at_hand_;  // of the input being decided
     std::optional<std::string> key_at_hand_;          // and its raw key
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "runner_bench.h"
 
 namespace postlane {
@@ -45,6 +47,42 @@ TEST(PartitionRestartTest, AnAbortedCommitIsDecidedAnew) {
     bench.send("ann", "m");
     bench.settle();
     EXPECT_EQ(bench.on_the_wire(), 1U);
+}
+
+TEST(PartitionRestartTest, NothingIsCountedBeforeItsCommit) {
+    RunnerBench bench;
+    const auto events = [&] {
+        bench.send_step("ann", "gap", 3);
+        bench.send_step("ann", "gap", 3);
+        bench.suppress("bob");
+    };
+    events();
+    bench.prove_fresh();
+    bench.runner->decide(bench.now);
+    (void)bench.runner->seal(bench.now);  // aborted
+    EXPECT_EQ(bench.metrics.gaps + bench.metrics.duplicates, 0U);
+    EXPECT_EQ(bench.metrics.taken[InputTopic::Sends], 0U);
+    bench.start();
+    bench.rewind();
+    bench.settle();
+    EXPECT_EQ(bench.metrics.gaps, 1U);
+    EXPECT_EQ(bench.metrics.duplicates, 1U);
+    EXPECT_EQ(bench.runner->ordering().gaps, 1U);
+    EXPECT_EQ(bench.metrics.taken[InputTopic::Sends], 2U);
+    EXPECT_EQ(bench.metrics.taken[InputTopic::Suppressions], 1U);
+
+    // Nor an attempt whose result has to be decided again.
+    bench.send("eve", "m");
+    bench.settle();
+    bench.answer(202);
+    bench.runner->on_results(bench.registry->take(0));
+    bench.runner->decide(bench.now);
+    (void)bench.runner->seal(bench.now);  // aborted
+    EXPECT_EQ(bench.metrics.attempts[AnswerClass::Accepted], 0U);
+    bench.start();
+    bench.rewind();
+    bench.settle();
+    EXPECT_EQ(bench.metrics.attempts[AnswerClass::Accepted], 1U);
 }
 
 TEST(PartitionRestartTest, OwnIntentOnTheWireIsAwaited) {
@@ -181,6 +219,81 @@ TEST(PartitionRestartTest, ScheduledMailSurvivesARestart) {
     bench.advance(Millis{1});
     bench.settle();
     EXPECT_EQ(bench.state("ann", "m"), Sending);
+}
+
+// Stored by a program that accepted it: this one's decoder wants `content`.
+void make_unreadable(RunnerBench& bench, const std::string& marker) {
+    const auto damage = [&](std::string& row) {
+        const auto at = row.find("\"content\"");
+        if (row.find(marker) != std::string::npos && at != std::string::npos) {
+            row[at + 1] = 'k';
+        }
+    };
+    for (LedgerTopic::Entry& entry : bench.ledger.entries) {
+        if (entry.value) {
+            damage(*entry.value);
+        }
+    }
+    for (auto& [key, row] : bench.store.rows) {
+        damage(row);
+    }
+}
+
+std::size_t dead_letters(const RunnerBench& bench) {
+    return static_cast<std::size_t>(std::count_if(
+        bench.written.begin(), bench.written.end(),
+        [](const OutRecord& out) { return out.destination == Destination::DeadLetters; }));
+}
+
+TEST(PartitionRestartTest, AStoredPayloadThatIsRefusedEndsWhenItIsDue) {
+    RunnerBench bench;
+    const std::string later = R"("send_at":"2025-12-01T10:00:00Z")";
+    bench.send("ann", "scheduled", later);
+    bench.settle();
+    ASSERT_EQ(bench.state("ann", "scheduled"), Scheduled);
+    make_unreadable(bench, "scheduled");
+    bench.start();
+    bench.advance(hours{2});
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "scheduled"), DeadLettered);
+    EXPECT_EQ(bench.message("ann", "scheduled")->reason, Reason::InvalidField);
+    EXPECT_EQ(dead_letters(bench), 1U);
+    EXPECT_EQ(bench.flow.in_flight(), 0U);
+    EXPECT_EQ(bench.on_the_wire(), 0U);
+}
+
+TEST(PartitionRestartTest, AStoredStepThatIsRefusedDoesNotBlockItsSequence) {
+    RunnerBench bench;
+    bench.send_step("ann", "m1", 1);
+    bench.send_step("ann", "m2", 2);
+    bench.send_step("ann", "m3", 3);
+    bench.settle();
+    make_unreadable(bench, "\"m2\"");
+    bench.start();
+    bench.answer(202);
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m2"), DeadLettered);
+    EXPECT_EQ(dead_letters(bench), 1U);
+    ASSERT_EQ(bench.state("ann", "m3"), Sending);
+    bench.answer(202);
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m3"), Sent);
+}
+
+TEST(PartitionRestartTest, AForeignIntentWhosePayloadIsRefusedIsAmbiguous) {
+    RunnerBench bench;
+    bench.send("ann", "m1");
+    bench.settle();
+    bench.dispatcher.submitted.clear();
+    make_unreadable(bench, "m1");
+    bench.start_process(8);
+    bench.send("ann", "m2");
+    bench.advance(seconds{36});
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m1"), Ambiguous);
+    EXPECT_EQ(bench.message("ann", "m1")->reason, Reason::RenderChanged);
+    EXPECT_EQ(dead_letters(bench), 0U);
+    EXPECT_EQ(bench.state("ann", "m2"), Sending);  // the recipient is free again
 }
 
 TEST(PartitionRestartTest, AStoreThatFailsStopsEverything) {
