@@ -165,7 +165,7 @@ class Process:
 
     def kill9(self):
         self.signal(signal.SIGKILL)
-        return self.wait(10)
+        return self.wait(30)
 
     def wait(self, timeout=20.0):
         """The exit code; a failure if it does not end in time."""
