@@ -21,8 +21,13 @@ public:
 
     // The broker stamped the commit some time before we hear of it, so each commit tells the offset too low by its own
     // latency: the highest is the best. It sinks slowly, for clocks that drift, and at once if the broker's was set.
-    void learn(const CommitReceipt& receipt) {
+    // `took`: the commit's latency. A first one that took long (the process slept in it) would tell a time so low that
+    // what is due and what has expired would be decided wrongly: asked again, unless every commit takes long.
+    void learn(const CommitReceipt& receipt, BootClock::duration took) {
         if (!receipt.broker_time) {
+            return;
+        }
+        if (!known_ && took > kFirstWithin && slow_.fetch_add(1) + 1 < kSlowMax) {
             return;
         }
         const Millis boot = boot_millis(clock_.boot_now());
@@ -36,6 +41,8 @@ public:
     }
     // False: only this machine's own clock is there to tell the time.
     [[nodiscard]] bool known() const { return known_; }
+    // The broker tells its time, but no commit was fast enough yet to believe it.
+    [[nodiscard]] bool doubtful() const { return !known_ && slow_ > 0; }
     [[nodiscard]] Instant at(BootInstant boot) const {
         if (!known_) {
             return clock_.wall_now();
@@ -49,12 +56,15 @@ private:
     }
     static constexpr Millis::rep kSinkPerMilli = 1'000;
     static constexpr Millis kClockWasSet{10'000};
+    static constexpr Millis kFirstWithin{500};
+    static constexpr int kSlowMax = 5;
 
     const Clock& clock_;
     std::mutex mutex_;     // of learn()
     Millis learned_at_{};  // under mutex_
     std::atomic<Millis::rep> offset_{0};
     std::atomic<bool> known_{false};
+    std::atomic<int> slow_{0};  // first commits that took too long to believe
 };
 
 }  // namespace postlane

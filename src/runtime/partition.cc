@@ -232,7 +232,7 @@ Result<void> Partition::commit(const Now& at) {
         return tl::unexpected<Error>(receipt.error());
     }
     crash_point(CrashPoint::CommittedNotStored);
-    around_.broker_clock.learn(*receipt);
+    around_.broker_clock.learn(*receipt, after.boot - at.boot);
     last_commit_ = after.boot;
     const std::chrono::duration<double> took = after.boot - at.boot;
     around_.metrics.ledger_write(took.count(), transaction.records.size());

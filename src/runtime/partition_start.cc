@@ -139,10 +139,12 @@ Result<void> Partition::restore(BootInstant fenced_at) {
     }
     if (!around_.broker_clock.known()) {
         // One commit tells the broker's time, before anything is decided by this machine's own clock.
-        runner_->ledger().put_offsets(runner_->ledger().offsets());
-        if (auto told = commit(now()); !told) {
-            return told;
-        }
+        do {
+            runner_->ledger().put_offsets(runner_->ledger().offsets());
+            if (auto told = commit(now()); !told) {
+                return told;
+            }
+        } while (around_.broker_clock.doubtful());
     }
     runner_->begin(fenced_at, now());
     if (runner_->failure()) {

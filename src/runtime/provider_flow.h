@@ -1,10 +1,10 @@
 // How fast each provider may be fed: credits, rate, adaptive window, circuit breaker. Protocol
 // section 10.
 //
-// One per process, shared by all partition threads; every method is thread-safe. It owns no clock:
-// times are passed in. A partition takes a Grant before it commits an intent. It is two things: a slot of the
-// provider, free again when it has answered (answered()), and a credit of the process, free again when the result is
-// committed (settled()), so that open intents never exceed the credits. give_back() returns both if there was no attempt.
+// One per process, shared by all partition threads; every method is thread-safe. It owns no clock: times are passed in.
+// A partition takes a Grant before it commits an intent. It is two things: a slot of the provider, free again when that
+// has answered (answered()), and a credit of the process, free again when the result is committed (settled()), so that
+// open intents never exceed the credits. give_back() returns both if there was no attempt.
 #pragma once
 
 #include <cstddef>
