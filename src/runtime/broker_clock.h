@@ -21,8 +21,9 @@ public:
 
     // The broker stamped the commit some time before we hear of it, so each commit tells the offset too low by its own
     // latency: the highest is the best. It sinks slowly, for clocks that drift, and at once if the broker's was set.
-    // `took`: the commit's latency. A first one that took long (the process slept in it) would tell a time so low that
-    // what is due and what has expired would be decided wrongly: asked again, unless every commit takes long.
+    // `took`: that latency. One that took long (the process slept in it) is no broker whose clock was set back; and as
+    // the first one it would tell a time so low that what is due and what has expired would be decided wrongly: asked
+    // again, unless every commit takes long.
     void learn(const CommitReceipt& receipt, BootClock::duration took) {
         if (!receipt.broker_time) {
             return;
@@ -34,7 +35,8 @@ public:
         const Millis told = receipt.broker_time->time_since_epoch() - boot;
         const std::lock_guard lock(mutex_);
         const Millis sunk = Millis{offset_.load()} - (boot - learned_at_) / kSinkPerMilli;
-        const bool was_set = known_ && told < sunk - kClockWasSet;
+        const Millis at_most = told + std::chrono::ceil<Millis>(took);
+        const bool was_set = known_ && at_most < sunk - kClockWasSet;
         offset_.store((known_ && !was_set ? std::max(told, sunk) : told).count());
         learned_at_ = boot;
         known_ = true;
