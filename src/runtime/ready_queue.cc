@@ -16,15 +16,14 @@ bool ReadyQueue::would_overtake(const ReadyItem& item, const Slot& slot) {
     });
 }
 
-void ReadyQueue::show(const Slot& slot) {
-    for (const auto& [rank, item] : slot.items) {
-        runnable_[item.route].emplace(rank, &item);
-    }
+void ReadyQueue::show(const Rank& rank, const ReadyItem& item) {
+    runnable_[item.route].emplace(rank, &item);
+    runnable_since_.insert(item.ready_since);
 }
 
-void ReadyQueue::hide(const Slot& slot) {
-    for (const auto& [rank, item] : slot.items) {
-        runnable_[item.route].erase(rank);
+void ReadyQueue::hide(const Rank& rank, const ReadyItem& item) {
+    if (runnable_[item.route].erase(rank) > 0) {
+        runnable_since_.erase(runnable_since_.find(item.ready_since));
     }
 }
 
@@ -51,11 +50,10 @@ ReadyQueue::Offered ReadyQueue::offer(ReadyItem item) {
         return Offered::RecipientFull;
     }
     hungry_.erase(item.recipient.value());
-    latest_ready_since_ = std::max(latest_ready_since_, item.ready_since);
     Rank rank = rank_of(item);
     const auto [entry, is_new] = slot.items.emplace(std::move(rank), std::move(item));
     if (!slot.busy) {
-        runnable_[entry->second.route].emplace(entry->first, &entry->second);
+        show(entry->first, entry->second);
     }
     size_ += 1;
     return Offered::Taken;
@@ -80,7 +78,7 @@ void ReadyQueue::remove(const RecipientId& recipient, const MessageId& id) {
     if (item == items.end()) {
         return;
     }
-    runnable_[item->second.route].erase(item->first);
+    hide(item->first, item->second);
     items.erase(item);
     size_ -= 1;
     check_empty(recipient, slot->second);
@@ -90,7 +88,9 @@ void ReadyQueue::set_busy(const RecipientId& recipient) {
     Slot& slot = slots_[recipient.value()];
     if (!slot.busy) {
         slot.busy = true;
-        hide(slot);
+        for (const auto& [rank, item] : slot.items) {
+            hide(rank, item);
+        }
     }
 }
 
@@ -100,7 +100,9 @@ void ReadyQueue::set_free(const RecipientId& recipient) {
         return;
     }
     slot->second.busy = false;
-    show(slot->second);
+    for (const auto& [rank, item] : slot->second.items) {
+        show(rank, item);
+    }
     check_empty(recipient, slot->second);
 }
 
@@ -137,7 +139,7 @@ std::vector<ReadyItem> ReadyQueue::candidates(const std::set<std::string>& block
 }
 
 BootInstant ReadyQueue::latest_ready_since() const {
-    return runnable() == 0 ? BootInstant{} : latest_ready_since_;
+    return runnable_since_.empty() ? BootInstant{} : *runnable_since_.rbegin();
 }
 
 std::vector<std::pair<RecipientId, MessageId>> ReadyQueue::expired(Instant now) const {

@@ -47,8 +47,7 @@ public:
     // (due, offset) order, leaving out those that became ready after `fresh`.
     [[nodiscard]] std::vector<ReadyItem> candidates(const std::set<std::string>& blocked,
                                                     BootInstant fresh, std::size_t limit) const;
-    // No item of a free recipient became ready after it; the epoch if there is none. At most too late by items that
-    // have left: then the view is proven a little fresher than needed.
+    // When the latest item of a free recipient became ready; the epoch if there is none.
     [[nodiscard]] BootInstant latest_ready_since() const;
     // All items whose time to live has passed.
     [[nodiscard]] std::vector<std::pair<RecipientId, MessageId>> expired(Instant now) const;
@@ -94,15 +93,15 @@ private:
 
     [[nodiscard]] static Rank rank_of(const ReadyItem& item);
     [[nodiscard]] static bool would_overtake(const ReadyItem& item, const Slot& slot);
-    void show(const Slot& slot);
-    void hide(const Slot& slot);
+    void show(const Rank& rank, const ReadyItem& item);
+    void hide(const Rank& rank, const ReadyItem& item);  // if it was shown
     void check_empty(const RecipientId& recipient, Slot& slot);
 
     std::unordered_map<std::string, Slot> slots_;
     std::map<std::string, std::map<Rank, const ReadyItem*>> runnable_;  // of free recipients
+    std::multiset<BootInstant> runnable_since_;                         // when those became ready
     std::set<std::string> hungry_;  // recipients with no items and more_from
     std::size_t size_ = 0;
-    BootInstant latest_ready_since_{};  // of all that were ever taken
 };
 
 }  // namespace postlane
