@@ -152,9 +152,9 @@ BootInstant Partition::round() {
         runner_->keep_alive();
     }
     BootInstant next = runner_->next_wake(at);
-    const bool busy = is_busy();
     quiet_until_ = {};
     if (runner_->has_batch()) {
+        const bool busy = is_busy();
         const CommitPacer::Load load{.records = runner_->batch_size(),
                                      .bytes = runner_->batch_bytes(),
                                      .busy = busy,
@@ -232,10 +232,11 @@ Result<void> Partition::commit(const Now& at) {
         return tl::unexpected<Error>(receipt.error());
     }
     crash_point(CrashPoint::CommittedNotStored);
-    around_.broker_clock.learn(*receipt, after.boot - at.boot);
+    const BootClock::duration took = after.boot - at.boot;
+    around_.broker_clock.learn(*receipt, took);
     last_commit_ = after.boot;
-    const std::chrono::duration<double> took = after.boot - at.boot;
-    around_.metrics.ledger_write(took.count(), transaction.records.size());
+    around_.metrics.ledger_write(std::chrono::duration<double>(took).count(),
+                                 transaction.records.size());
     if (discarded_) {
         return {};  // lost meanwhile: nothing of it may leave
     }

@@ -273,8 +273,8 @@ void PartitionRunner::decide(const Now& now) {
         // A route that turned out to be blocked no longer counts against what others may take in.
         const bool moved = departed || blocked_routes_.size() > blocked_before ||
                            pending_sends_.size() < waiting_before;
-        const bool room = batch_size() < kBatchRecordsMax;
-        goes_on = (load_more(now) && room) || (moved && room && !pending_sends_.empty());
+        const bool loaded = load_more(now);
+        goes_on = batch_size() < kBatchRecordsMax && (loaded || (moved && !pending_sends_.empty()));
     }
     park_blocked_routes(now);
     sweep(now);

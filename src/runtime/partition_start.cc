@@ -122,9 +122,8 @@ Result<void> Partition::restore(BootInstant fenced_at) {
     if (same_ledger && (*position)->ledger_next > range->end) {
         return ledger_truncated(id_, (*position)->ledger_next, range->end);
     }
-    const bool inside = *position && (*position)->ledger_next >= range->start &&
-                        (*position)->ledger_next <= range->end;
-    if (fresh_enough && same_ledger && inside) {
+    const bool still_there = *position && (*position)->ledger_next >= range->start;
+    if (fresh_enough && same_ledger && still_there) {
         from = (*position)->ledger_next;
     } else if (auto wiped = store_->wipe(); !wiped) {
         return wiped;

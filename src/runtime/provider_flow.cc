@@ -275,6 +275,12 @@ Grant ProviderFlow::try_acquire(std::size_t provider, std::size_t bytes, BootIns
                  .probe = probe};
 }
 
+void ProviderFlow::call(const std::vector<Wake>& wakes) {
+    for (const Wake& wake : wakes) {
+        (*wake)();
+    }
+}
+
 void ProviderFlow::answered(const Grant& grant, AnswerClass answer, const AttemptResult& result,
                             BootInstant now) {
     std::vector<Wake> wakes;
@@ -286,9 +292,7 @@ void ProviderFlow::answered(const Grant& grant, AnswerClass answer, const Attemp
             lane.learn(grant, signal_of(answer, result), result.answer.retry_after, now);
         wakes = wakes_after(grant.provider, changed);
     }
-    for (const Wake& wake : wakes) {
-        (*wake)();
-    }
+    call(wakes);
 }
 
 void ProviderFlow::settled(const std::vector<Grant>& grants) {
@@ -303,9 +307,7 @@ void ProviderFlow::settled(const std::vector<Grant>& grants) {
         }
         wakes = wakes_after(lanes_.size(), false);
     }
-    for (const Wake& wake : wakes) {
-        (*wake)();
-    }
+    call(wakes);
 }
 
 void ProviderFlow::give_back(const Grant& grant, BootInstant now) {
@@ -319,9 +321,7 @@ void ProviderFlow::give_back(const Grant& grant, BootInstant now) {
         const bool changed = lane.learn(grant, Signal::Silent, std::nullopt, now);
         wakes = wakes_after(grant.provider, changed);
     }
-    for (const Wake& wake : wakes) {
-        (*wake)();
-    }
+    call(wakes);
 }
 
 ProviderFlow::WaiterId ProviderFlow::add_waiter(std::function<void()> wake) {

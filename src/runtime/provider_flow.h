@@ -110,6 +110,7 @@ private:
     Grant refuse(Grant::Why why, BootInstant until, WaiterId waiter, std::size_t wanted);
     [[nodiscard]] bool process_is_full(std::size_t bytes) const;
     void put_back_credit(const Grant& grant);
+    static void call(const std::vector<Wake>& wakes);  // with no lock held
     std::vector<Wake> wakes_after(std::size_t provider, bool circuit_changed);
 
     mutable std::mutex mutex_;
