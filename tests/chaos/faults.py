@@ -18,6 +18,14 @@ from world import HERE, SESSION_MS, Broken, Invalid
 HOUR_NS = 3600 * 10**9
 
 
+def over(world, incident):
+    """The fault has healed: everything must come back by itself."""
+    incident.healed(world)
+    world.recover([incident])
+    world.wait_ready()
+    return [incident]
+
+
 def pause(world, sessions):
     """SIGSTOP: the group may give its partitions away, and the zombie wakes with requests and results in its hands."""
     member = world.owner()
@@ -81,10 +89,7 @@ def storm(world, joins=5):
             raise Invalid("the ghost never became a member of the group")
         time.sleep(world.random.uniform(0.05, 0.5))
         ghost.close()
-    incident.healed(world)
-    world.recover([incident])
-    world.wait_ready()
-    return [incident]
+    return over(world, incident)
 
 
 def cut(world):
@@ -96,10 +101,7 @@ def cut(world):
         world.lasts(incident, world.random.uniform(0.3, 1))
     if world.proxy()["cut"] == before:
         raise Invalid("nothing was connected through the proxy")
-    incident.healed(world)
-    world.recover([incident])
-    world.wait_ready()
-    return [incident]
+    return over(world, incident)
 
 
 def unreachable(world, everyone):
@@ -110,10 +112,7 @@ def unreachable(world, everyone):
     world.proxy(refuse=chosen)
     time.sleep(world.random.uniform(1, 4))
     world.proxy(refuse=[])
-    incident.healed(world)
-    world.recover([incident])
-    world.wait_ready()
-    return [incident]
+    return over(world, incident)
 
 
 def slow(world):
@@ -121,10 +120,7 @@ def slow(world):
     world.proxy(delay_ms=world.random.choice([20, 60, 120]))
     world.lasts(incident, 5)
     world.proxy(delay_ms=0)
-    incident.healed(world)
-    world.recover([incident])
-    world.wait_ready()
-    return [incident]
+    return over(world, incident)
 
 
 def no_space(world):
