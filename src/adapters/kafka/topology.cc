@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <memory>
 #include <span>
+#include <thread>
 #include <utility>
 
 #include "adapters/kafka/handles.h"
@@ -162,6 +164,34 @@ Result<kafka::NewTopic> new_topic(const TopicPlan& plan, int replication_factor)
     return topic;
 }
 
+// A broker answers CreateTopics when the controller has made the topics; it may say for a moment longer that they do
+// not exist. Whoever asks next would believe it.
+Result<void> await_visible(Client& client, const std::vector<CreatedTopic>& topics,
+                           Millis timeout) {
+    constexpr Millis kPause{50};
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    Topology seen;
+    for (const CreatedTopic& topic : topics) {
+        while (true) {
+            if (auto done = read_partitions(client, topic.name, seen, timeout); !done) {
+                return done;
+            }
+            const TopicFacts* const facts = seen.find(topic.name);
+            if (facts != nullptr && facts->partitions > 0) {
+                break;
+            }
+            if (std::chrono::steady_clock::now() >= deadline) {
+                return fail(ErrorCode::Unavailable,
+                            fmt::format("topic {} was made, but after {} ms the brokers still say "
+                                        "that it does not exist; run the command again",
+                                        topic.name, timeout.count()));
+            }
+            std::this_thread::sleep_for(kPause);
+        }
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<Topology> read_topology(const Config& config, const kafka::LogSink& log, Millis timeout) {
@@ -221,6 +251,9 @@ Result<std::vector<CreatedTopic>> create_topics(const Config& config, PartitionI
                             text == nullptr ? kafka::describe(code) : text));
         }
         created.push_back({rd_kafka_topic_result_name(result), existed});
+    }
+    if (auto visible = await_visible(**client, created, timeout); !visible) {
+        return tl::unexpected(visible.error());
     }
     return created;
 }
