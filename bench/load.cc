@@ -92,7 +92,11 @@ public:
         set(conf, "bootstrap.servers", options.bootstrap);
         set(conf, "acks", "all");
         set(conf, "partitioner", "murmur2_random");
-        set(conf, "linger.ms", options.rate > 0 ? "1" : "20");
+        // The open loop is the Java client's producer with its defaults (linger.ms by KIP-1030). librdkafka's own
+        // default of a million requests in flight never fills a batch: a slow broker would be flooded with requests
+        // of one event each, and the wait for them be taken for postlane's.
+        set(conf, "linger.ms", options.rate > 0 ? "5" : "20");
+        set(conf, "max.in.flight.requests.per.connection", options.rate > 0 ? "5" : "1000000");
         set(conf, "batch.size", "1000000");
         set(conf, "queue.buffering.max.messages", "200000");
         rd_kafka_conf_set_opaque(conf, this);

@@ -21,7 +21,10 @@ public:
         Millis staleness_max;          // suppression.max_staleness
     };
 
-    void committed(BootInstant began) { last_began_ = began; }
+    void committed(BootInstant began, BootClock::duration took) {
+        last_began_ = began;
+        typical_ = (typical_ * 3 + took) / 4;
+    }
 
     // When a batch of this load should be committed; in the past: now.
     [[nodiscard]] BootInstant due(const Load& load) const {
@@ -38,13 +41,17 @@ public:
         // A busy partition publishes how fresh its view is once per transaction; the requests of the one before must
         // not find it too old.
         const Millis most = load.busy ? load.staleness_max / 3 : Millis{250};
-        const Millis least{load.busy ? 40 : 10};
+        // Commits that take long wait for each other, in the broker or for a CPU: more of them would only wait longer.
+        const Millis least =
+            load.busy ? Millis{40}
+                      : std::max(Millis{10}, std::chrono::duration_cast<Millis>(2 * typical_));
         return last_began_ +
                std::min(std::max<Millis>(interval, least), std::max(most, Millis{10}));
     }
 
 private:
     BootInstant last_began_{};
+    BootClock::duration typical_{};  // of a commit; the latest count most
 };
 
 }  // namespace postlane

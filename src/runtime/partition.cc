@@ -225,7 +225,6 @@ Result<void> Partition::take_inputs() {
 
 Result<void> Partition::commit(const Now& at) {
     const Transaction transaction = runner_->seal(at);
-    pacer_.committed(at.boot);
     auto receipt = log_->commit(transaction);
     const Now after = now();
     if (!receipt) {
@@ -234,6 +233,7 @@ Result<void> Partition::commit(const Now& at) {
     crash_point(CrashPoint::CommittedNotStored);
     const BootClock::duration took = after.boot - at.boot;
     around_.broker_clock.learn(*receipt, took);
+    pacer_.committed(at.boot, took);
     last_commit_ = after.boot;
     around_.metrics.ledger_write(std::chrono::duration<double>(took).count(),
                                  transaction.records.size());
