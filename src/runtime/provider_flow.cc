@@ -13,7 +13,7 @@ constexpr double kMicrosPerSecond = 1e6;
 // How much of a second's allowance may leave at once after a pause: about one commit cycle's worth.
 constexpr double kBurstSeconds = 0.1;
 // A closing circuit starts small: if it was luck, few messages pay for it.
-constexpr double kWindowAfterOutage = 8.0;
+constexpr double kWindowAfterOutage = 4.0;
 // Above the slow-start mark the window regains the full limit in this many round trips.
 constexpr double kRoundTripsToRecover = 64.0;
 // Throttling asks for less. A failure now and then does not; many in a row open the circuit.
@@ -70,7 +70,7 @@ private:
     BootInstant refilled_at_{};
 };
 
-// Additive increase, multiplicative decrease; slow start up to the last decrease.
+// In requests on the wire. Additive increase, multiplicative decrease; slow start up to the last decrease.
 class Window {
 public:
     explicit Window(std::size_t limit)
@@ -105,22 +105,53 @@ private:
     std::uint64_t shrunk_at_ = 0;
 };
 
+// A slot is held from before the commit of the intent: to keep the wire full, some requests must be ready when it comes
+// free. How many depends on how fast the provider takes them: about what it answers in kAhead, the time from one commit
+// to the end of the next. A fast provider needs thrice the wire's worth; of a slow one's, each would only wait for the
+// wire and overrun its deadline.
+class Ahead {
+public:
+    void learn(const AttemptResult& result) {
+        const auto took = result.ended_at - result.handed_over_at;
+        if (result.kind == AttemptResult::Kind::Answered && took > BootClock::duration{}) {
+            typical_ = typical_ == BootClock::duration{} ? took : (typical_ * 31 + took) / 32;
+        }
+    }
+    // Slots per request on the wire.
+    [[nodiscard]] double slots() const {
+        if (typical_ == BootClock::duration{}) {
+            return kUnknown;
+        }
+        const double ahead = std::chrono::duration<double>(kAhead) / typical_;
+        return 1.0 + std::clamp(ahead, kLeast, kMost);
+    }
+
+private:
+    static constexpr Millis kAhead{300};
+    static constexpr double kUnknown = 2.0;
+    static constexpr double kLeast = 0.25;
+    static constexpr double kMost = 3.0;
+
+    BootClock::duration typical_{};  // from the last check to the answer
+};
+
 }  // namespace
 
 // One provider.
 class ProviderFlow::Lane {
 public:
-    Lane(std::size_t limit, std::optional<double> rate_per_second)
-        : rate(rate_per_second), window(limit), limit_(limit) {}
+    Lane(std::size_t wires, std::optional<double> rate_per_second)
+        : rate(rate_per_second), window(wires), wires_(wires) {}
 
     TokenBucket rate;
     Window window;
     std::size_t in_flight = 0;
     std::uint64_t last_serial = 0;
 
-    [[nodiscard]] std::size_t limit() const { return limit_; }
+    [[nodiscard]] std::size_t limit() const { return slots(wires_); }
+    [[nodiscard]] std::size_t allowed() const { return slots(window.size()); }
     [[nodiscard]] Circuit circuit() const { return circuit_; }
-    [[nodiscard]] bool full() const { return in_flight >= window.size(); }
+    [[nodiscard]] bool full() const { return in_flight >= allowed(); }
 
     // Nothing: go (as the probe, if the circuit is not closed).
     [[nodiscard]] std::optional<BootInstant> closed_until(BootInstant now) const {
@@ -136,6 +167,7 @@ public:
     }
     void start_probe() { circuit_ = Circuit::Probing; }
 
+    void learn_latency(const AttemptResult& result) { ahead_.learn(result); }
     // True if the circuit changed.
     bool learn(const Grant& grant, Signal signal, std::optional<Millis> retry_after,
                BootInstant now) {
@@ -199,7 +231,13 @@ private:
         probe_at_ = now + std::clamp(retry_after.value_or(interval_), interval_, kProbeIntervalMax);
     }
 
-    std::size_t limit_;
+    [[nodiscard]] std::size_t slots(std::size_t wires) const {
+        const double slots = static_cast<double>(wires) * ahead_.slots();
+        return std::max<std::size_t>(1, static_cast<std::size_t>(slots));
+    }
+
+    std::size_t wires_;
+    Ahead ahead_;
     Circuit circuit_ = Circuit::Closed;
     std::uint32_t failures_ = 0;   // since the provider last worked
     std::uint32_t throttles_ = 0;  // likewise
@@ -224,9 +262,8 @@ std::string_view to_string(Grant::Why why) noexcept {
 ProviderFlow::ProviderFlow(const Config& config) : in_flight_max_(config.dispatch.max_in_flight) {
     lanes_.reserve(config.providers.size());
     for (const config::Provider& provider : config.providers) {
-        // A slot is held from before the commit of the intent: to keep the wire full, about twice as many are needed.
-        const std::size_t limit = std::min(2 * provider.max_in_flight, in_flight_max_);
-        lanes_.emplace_back(std::max<std::size_t>(limit, 1), provider.rate_per_second);
+        lanes_.emplace_back(std::max<std::size_t>(provider.max_in_flight, 1),
+                            provider.rate_per_second);
     }
 }
 
@@ -288,6 +325,7 @@ void ProviderFlow::answered(const Grant& grant, AnswerClass answer, const Attemp
         const std::lock_guard lock{mutex_};
         Lane& lane = lanes_.at(grant.provider);
         --lane.in_flight;
+        lane.learn_latency(result);
         const bool changed =
             lane.learn(grant, signal_of(answer, result), result.answer.retry_after, now);
         wakes = wakes_after(grant.provider, changed);
@@ -343,8 +381,8 @@ ProviderFlow::Snapshot ProviderFlow::snapshot(std::size_t provider) const {
     const std::lock_guard lock{mutex_};
     const Lane& lane = lanes_.at(provider);
     return Snapshot{.in_flight = lane.in_flight,
-                    .window = lane.window.size(),
-                    .limit = lane.limit(),
+                    .window = std::min(lane.allowed(), in_flight_max_),
+                    .limit = std::min(lane.limit(), in_flight_max_),
                     .circuit = lane.circuit()};
 }
 
@@ -406,8 +444,8 @@ std::vector<ProviderFlow::Wake> ProviderFlow::wakes_after(std::size_t provider,
     std::size_t lane_free = 0;
     if (provider < lanes_.size()) {
         const Lane& lane = lanes_[provider];
-        const std::size_t window = lane.window.size();
-        lane_free = window > lane.in_flight ? window - lane.in_flight : 0;
+        const std::size_t allowed = lane.allowed();
+        lane_free = allowed > lane.in_flight ? allowed - lane.in_flight : 0;
     }
     std::size_t process_free = in_flight_max_ - in_flight_;
     for (Waiter& waiter : waiters_) {

@@ -86,15 +86,22 @@ struct LimitRow {
     std::size_t process;
     std::size_t provider;
     std::size_t credits;
+    Millis answers_in{0};  // 0: it has not answered yet
 };
 void PrintTo(const LimitRow& row, std::ostream* out) {
     *out << row.name;
 }
 class CreditLimit : public testing::TestWithParam<LimitRow> {};
 
-TEST_P(CreditLimit, IsTwiceTheWireOrTheProcess) {
+TEST_P(CreditLimit, IsAMultipleOfTheWireOrTheProcess) {
     const LimitRow& row = GetParam();
     ProviderFlow flow{config_with({.process = row.process, .provider = row.provider})};
+    if (row.answers_in > Millis{0}) {
+        AttemptResult result = answered(202);
+        result.handed_over_at = at(Millis{0});
+        result.ended_at = at(row.answers_in);
+        run_one(flow, AnswerClass::Accepted, result, at(Millis{0}));
+    }
     const std::vector<Grant> grants = take_all(flow, at(Millis{0}));
     EXPECT_EQ(grants.size(), row.credits);
     EXPECT_EQ(flow.in_flight(), row.credits);
@@ -107,7 +114,11 @@ TEST_P(CreditLimit, IsTwiceTheWireOrTheProcess) {
 
 INSTANTIATE_TEST_SUITE_P(Table, CreditLimit,
                          testing::Values(LimitRow{"TwiceTheWire", 1'000, 100, 200},
+                                         LimitRow{"Fast", 1'000, 100, 400, Millis{5}},
+                                         LimitRow{"Slow", 1'000, 100, 150, Millis{600}},
+                                         LimitRow{"VerySlow", 1'000, 100, 125, Millis{30'000}},
                                          LimitRow{"TheProcess", 150, 100, 150},
+                                         LimitRow{"TheProcessOfAFastOne", 150, 100, 150, Millis{5}},
                                          LimitRow{"One", 1, 1, 1}),
                          [](const auto& row) { return row.param.name; });
 
