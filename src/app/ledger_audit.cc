@@ -149,8 +149,8 @@ LedgerPartitionVerdict LedgerAudit::verdict() const {
 }
 
 Result<LedgerPartitionVerdict> audit_ledger(PartitionId partition, const Store& store,
-                                            InputStream& ledger,
-                                            const std::function<void()>& wait) {
+                                            InputStream& ledger, const std::function<void()>& wait,
+                                            const std::function<bool()>& stopped) {
     LedgerAudit audit(partition);
     if (auto taken = audit.take_store(store); !taken) {
         return tl::unexpected(taken.error());
@@ -161,6 +161,9 @@ Result<LedgerPartitionVerdict> audit_ledger(PartitionId partition, const Store& 
     std::vector<InputRecord> records;
     auto patience = std::chrono::steady_clock::now() + kStall;
     while (!ledger.end_seen()) {
+        if (stopped()) {
+            return fail(ErrorCode::Unavailable, "stopped before the end of the ledger topic");
+        }
         records.clear();
         if (auto polled = ledger.poll(records, kPage); !polled) {
             return tl::unexpected(polled.error());

@@ -51,10 +51,12 @@ private:
 };
 
 // Reads `ledger` (a stream of the ledger topic's partition, not started) from its beginning to its
-// end and compares. `wait` sleeps until the stream has something, or for a moment.
+// end and compares. `wait` sleeps until the stream has something, or for a moment. Unavailable once
+// `stopped`: nobody wants to know any more.
 [[nodiscard]] Result<LedgerPartitionVerdict> audit_ledger(PartitionId partition, const Store& store,
                                                           InputStream& ledger,
-                                                          const std::function<void()>& wait);
+                                                          const std::function<void()>& wait,
+                                                          const std::function<bool()>& stopped);
 
 // Every store in ledger.directory, opened for reading only: works beside a running instance. The
 // second reads the ledger topic and calls `next` before each partition.

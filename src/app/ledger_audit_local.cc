@@ -103,7 +103,8 @@ Result<std::vector<LedgerPartitionVerdict>> audit_local_stores(
             Signal signal;
             const auto stream =
                 (*input)->open(config.topics.ledger, partition, [&signal] { signal.set(); });
-            return audit_ledger(partition, store, *stream, [&signal] { signal.wait(); });
+            return audit_ledger(
+                partition, store, *stream, [&signal] { signal.wait(); }, [] { return false; });
         });
 }
 

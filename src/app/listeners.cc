@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <future>
 
+#include "adapters/kafka/input_reader.h"
 #include "adapters/listener/admin.h"
 #include "adapters/listener/telemetry.h"
 #include "adapters/system/log.h"
 #include "app/instance.h"
+#include "app/ledger_audit.h"
 #include "codec/decode.h"
 
 namespace postlane {
@@ -46,6 +48,12 @@ Millis since(BootInstant then, BootInstant now) {
 
 }  // namespace
 
+ListenerSet::~ListenerSet() {
+    closing_ = true;
+    admin_.reset();  // waits for the threads that answer
+    telemetry_.reset();
+}
+
 Result<void> ListenerSet::open() {
     const Config& config = instance_.config();
     Router telemetry_routes;
@@ -67,6 +75,7 @@ Result<void> ListenerSet::open() {
     admin.listen = config.admin.listen;
     admin.token = config.admin.token;
     admin.check_host = true;
+    admin.threads = 2;  // a verification takes one of them for as long as it takes
     admin.on_failure = [](const std::string& why) {
         log_event(LogLevel::Error, "admin.failed", "{}", why);
     };
@@ -220,11 +229,13 @@ AdminResult<SuppressionFacts> ListenerSet::suppressions(const SuppressionQuestio
             partition_for(question.recipient->value(), instance_.partition_count(),
                           instance_.config().kafka.partitioner);
         using Found = std::pair<std::optional<SuppressionRow>, BootInstant>;
-        auto found = ask<Found>(partition, [&facts, id = *question.recipient](Partition& asked) {
-            asked.runner()->ledger().focus(id, facts.as_of);
-            return AdminResult<Found>(
-                Found{asked.runner()->ledger().suppressions(), asked.runner()->fresh_since()});
-        });
+        // By value: the answer may come when nobody waits for it any more.
+        auto found = ask<Found>(
+            partition, [as_of = facts.as_of, id = *question.recipient](Partition& asked) {
+                asked.runner()->ledger().focus(id, as_of);
+                return AdminResult<Found>(
+                    Found{asked.runner()->ledger().suppressions(), asked.runner()->fresh_since()});
+            });
         if (!found) {
             return tl::unexpected<AdminError>(found.error());
         }
@@ -271,8 +282,13 @@ AdminResult<LedgerPartitionStats> ListenerSet::count_rows(PartitionId partition)
     stats.partition = partition;
     std::string from = ledger::ledger_keys_begin();
     while (!from.empty()) {
-        using Slice = std::vector<std::pair<std::string, std::string>>;
-        auto slice = ask<Slice>(partition, [from, &stats](Partition& asked) -> AdminResult<Slice> {
+        struct Slice {
+            std::vector<std::pair<std::string, std::string>> rows;
+            Offset ledger_next;
+            std::uint64_t store_bytes;
+        };
+        // By value: the answer may come when nobody waits for it any more.
+        auto slice = ask<Slice>(partition, [from](Partition& asked) -> AdminResult<Slice> {
             LedgerView& view = asked.runner()->ledger();
             auto rows = view.store().scan(from, ledger::ledger_keys_end(), kRowsPerSlice);
             const auto position = view.position();
@@ -280,14 +296,15 @@ AdminResult<LedgerPartitionStats> ListenerSet::count_rows(PartitionId partition)
                 return tl::unexpected<AdminError>(AdminError{
                     AdminError::Kind::Unavailable, "the local store cannot be read", std::nullopt});
             }
-            stats.ledger_next = *position ? (*position)->ledger_next : 0;
-            stats.store_bytes = view.store().size_bytes();
-            return *std::move(rows);
+            return Slice{*std::move(rows), *position ? (*position)->ledger_next : 0,
+                         view.store().size_bytes()};
         });
         if (!slice) {
             return tl::unexpected<AdminError>(slice.error());
         }
-        for (const auto& [bytes, value] : *slice) {
+        stats.ledger_next = slice->ledger_next;
+        stats.store_bytes = slice->store_bytes;
+        for (const auto& [bytes, value] : slice->rows) {
             const auto key = ledger::parse_key(bytes);
             if (key && key->kind == ledger::Kind::Message) {
                 const auto state = ledger::peek_message_state(value);
@@ -298,15 +315,91 @@ AdminResult<LedgerPartitionStats> ListenerSet::count_rows(PartitionId partition)
                 stats.suppressions += 1;
             }
         }
-        from = slice->size() < kRowsPerSlice ? std::string() : slice->back().first + '\0';
+        from = slice->rows.size() < kRowsPerSlice ? std::string() : slice->rows.back().first + '\0';
     }
     return stats;
 }
 
+// What the partition's thread reads for us, a slice between its rounds, as a Store.
+class ListenerSet::AskedStore final : public Store {
+public:
+    using Row = std::pair<std::string, std::string>;
+
+    AskedStore(const ListenerSet& set, PartitionId partition) : set_(set), partition_(partition) {}
+
+    [[nodiscard]] Result<std::optional<std::string>> get(std::string_view key) const override {
+        return read<std::optional<std::string>>(
+            [key = std::string(key)](const Store& store) { return store.get(key); });
+    }
+    [[nodiscard]] Result<std::vector<Row>> scan(std::string_view begin, std::string_view end,
+                                                std::size_t limit) const override {
+        return read<std::vector<Row>>(
+            [begin = std::string(begin), end = std::string(end), limit](const Store& store) {
+                return store.scan(begin, end, limit);
+            });
+    }
+    [[nodiscard]] Result<void> write(const StoreBatch& /*batch*/) override { return read_only(); }
+    [[nodiscard]] Result<void> wipe() override { return read_only(); }
+    [[nodiscard]] std::uint64_t size_bytes() const override { return 0; }
+
+    // Why the partition's thread did not answer, if it was that.
+    [[nodiscard]] const std::optional<AdminError>& refusal() const { return refusal_; }
+
+private:
+    static Result<void> read_only() {
+        return fail(ErrorCode::Rejected, "this view of a store is for reading");
+    }
+    template <class T>
+    Result<T> read(std::function<Result<T>(const Store&)> question) const {
+        auto answer =
+            set_.ask<Result<T>>(partition_, [question](Partition& asked) -> AdminResult<Result<T>> {
+                return question(asked.runner()->ledger().store());
+            });
+        if (!answer) {
+            refusal_ = answer.error();
+            return fail(ErrorCode::Unavailable, answer.error().detail);
+        }
+        return *std::move(answer);
+    }
+
+    const ListenerSet& set_;
+    PartitionId partition_;
+    mutable std::optional<AdminError> refusal_;
+};
+
 AdminResult<std::vector<LedgerPartitionVerdict>> ListenerSet::ledger_verify() {
-    return tl::unexpected<AdminError>(AdminError{
-        AdminError::Kind::Unsupported,
-        "a running instance is verified from outside: `postlane ledger verify`", std::nullopt});
+    const std::unique_lock one_at_a_time(verifying_, std::try_to_lock);
+    if (!one_at_a_time) {
+        return tl::unexpected<AdminError>(
+            AdminError{AdminError::Kind::Busy, "a verification is under way: ask when it has ended",
+                       std::chrono::seconds{10}});
+    }
+    const auto unavailable = [](const Error& error) {
+        return tl::unexpected<AdminError>(
+            AdminError{AdminError::Kind::Unavailable, error.detail, std::nullopt});
+    };
+    // A reader of its own: those of the instance have better to do.
+    const auto input =
+        KafkaInput::create(instance_.config(), {}, [](int /*level*/, std::string_view /*text*/) {});
+    if (!input) {
+        return unavailable(input.error());
+    }
+    std::vector<LedgerPartitionVerdict> all;
+    for (const Instance::OwnedPartition& owned : instance_.owned()) {
+        const AskedStore store(*this, owned.id);
+        Bell bell;
+        const auto stream =
+            (*input)->open(instance_.config().topics.ledger, owned.id, [&bell] { bell.ring(); });
+        auto verdict = audit_ledger(
+            owned.id, store, *stream, [&bell] { bell.wait(Millis{100}); },
+            [this] { return closing_.load(); });
+        if (!verdict) {
+            return store.refusal() ? tl::unexpected<AdminError>(*store.refusal())
+                                   : unavailable(verdict.error());
+        }
+        all.push_back(*verdict);
+    }
+    return all;
 }
 
 }  // namespace postlane

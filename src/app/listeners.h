@@ -1,8 +1,10 @@
 // The two HTTP listeners of a running instance, and what they tell.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 
 #include "adapters/listener/admin_source.h"
 #include "adapters/listener/http_server.h"
@@ -17,6 +19,7 @@ class Partition;
 class ListenerSet final : public StatusSource, public AdminSource {
 public:
     explicit ListenerSet(Instance& instance) : instance_(instance) {}
+    ~ListenerSet() override;
 
     // Opens both; they answer from now on, also while nothing is assigned yet.
     [[nodiscard]] Result<void> open();
@@ -38,12 +41,15 @@ public:
     [[nodiscard]] AdminResult<std::vector<LedgerPartitionVerdict>> ledger_verify() override;
 
 private:
+    class AskedStore;
     template <class T>
     AdminResult<T> ask(PartitionId partition,
                        const std::function<AdminResult<T>(Partition&)>& question) const;
     [[nodiscard]] AdminResult<LedgerPartitionStats> count_rows(PartitionId partition) const;
 
     Instance& instance_;
+    std::mutex verifying_;  // held while a thread of the admin listener verifies
+    std::atomic<bool> closing_{false};
     std::unique_ptr<HttpServer> telemetry_;
     std::unique_ptr<HttpServer> admin_;
 };

@@ -129,6 +129,34 @@ TEST(LedgerAuditTest, StopsAtBytesItDoesNotKnow) {
     EXPECT_EQ(audit.take_record(0, "\x7f", "x").error().code, ErrorCode::Corrupt);
 }
 
+// A topic that has more for ever.
+class EndlessStream final : public InputStream {
+public:
+    [[nodiscard]] Result<Offset> resolve(Offset which) override { return which; }
+    [[nodiscard]] Result<void> start(Offset /*from*/) override { return {}; }
+    [[nodiscard]] Result<void> poll(std::vector<InputRecord>& out, std::size_t /*max*/) override {
+        InputRecord& record = out.emplace_back();
+        record.offset = next_++;
+        record.key = key("m");
+        record.value = value(MessageState::Sent);
+        return {};
+    }
+    [[nodiscard]] std::optional<Offset> end_seen() const override { return std::nullopt; }
+    [[nodiscard]] std::optional<Offset> high_watermark() const override { return std::nullopt; }
+
+private:
+    Offset next_ = 0;
+};
+
+TEST(LedgerAuditTest, EndsWhenNobodyWantsToKnowAnyMore) {
+    const MapStore store = store_at(kPosition);
+    EndlessStream topic;
+    int asked = 0;
+    const auto verdict = audit_ledger(1, store, topic, [] {}, [&asked] { return ++asked > 3; });
+    ASSERT_FALSE(verdict);
+    EXPECT_EQ(verdict.error().code, ErrorCode::Unavailable);
+}
+
 TEST(LedgerAuditTest, CountsRowsByKindOverManyPages) {
     MapStore store = store_at(kPosition);
     for (int i = 0; i < 9000; ++i) {

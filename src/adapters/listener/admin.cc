@@ -30,6 +30,9 @@ HttpReply refusal(const AdminError& error) {
         case AdminError::Kind::Restoring:
             reply = problem(503, "restoring", error.detail);
             break;
+        case AdminError::Kind::Busy:
+            reply = problem(409, "busy", error.detail);
+            break;
         case AdminError::Kind::Unavailable:
             reply = problem(503, "unavailable", error.detail);
             break;

@@ -19,6 +19,7 @@ struct AdminError {
         NotOwned,     // another instance owns the partition
         Restoring,    // the partition is ours and not ready: try again soon
         Unavailable,  // no answer in time, or the store failed
+        Busy,         // somebody asked for the same just now, and it takes a while
         Unsupported,  // the request asks for something this instance cannot do
     };
     Kind kind = Kind::Unavailable;

@@ -150,7 +150,7 @@ constexpr std::string_view kDocument = R"json({
         "type": "object", "required": ["type", "title", "status", "code", "detail"],
         "properties": {
           "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
-          "code": {"enum": ["bad_id", "bad_body", "bad_target", "bad_request", "body_too_large", "headers_too_large", "host_not_allowed", "internal", "method_not_allowed", "not_found", "not_owned", "restoring", "token_required", "too_many_connections", "unavailable", "unsupported"]},
+          "code": {"enum": ["bad_id", "bad_body", "bad_target", "bad_request", "body_too_large", "busy", "headers_too_large", "host_not_allowed", "internal", "method_not_allowed", "not_found", "not_owned", "restoring", "token_required", "too_many_connections", "unavailable", "unsupported"]},
           "detail": {"type": "string"}
         }
       }}}}

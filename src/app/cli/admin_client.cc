@@ -193,7 +193,7 @@ int report_problem(const AdminReply& reply) {
     if (reply.status == 401 || reply.status == 403) {
         return exit_code::kDenied;
     }
-    if (code == "restoring") {
+    if (code == "restoring" || code == "busy") {
         return exit_code::kTryAgain;
     }
     return reply.status == 400 ? exit_code::kBadInput : exit_code::kUnavailable;

@@ -12,7 +12,7 @@ inline constexpr int kBadInput = 65;     // the data given makes no sense
 inline constexpr int kUnavailable = 69;  // a peer does not answer
 inline constexpr int kInternal = 70;
 inline constexpr int kInputOutput = 74;
-inline constexpr int kTryAgain = 75;  // restoring
+inline constexpr int kTryAgain = 75;  // restoring, or busy with the same question
 inline constexpr int kDenied = 77;
 inline constexpr int kConfig = 78;  // a person must change the configuration or the topics
 

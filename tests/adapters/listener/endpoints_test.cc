@@ -352,6 +352,7 @@ INSTANTIATE_TEST_SUITE_P(
             "NotOwned", {AdminError::Kind::NotOwned, "partition 3", {}}, 421, "not_owned", ""},
         RefusalRow{
             "Restoring", {AdminError::Kind::Restoring, "12 left", 5s}, 503, "restoring", "5"},
+        RefusalRow{"Busy", {AdminError::Kind::Busy, "one at a time", 10s}, 409, "busy", "10"},
         RefusalRow{
             "Unavailable", {AdminError::Kind::Unavailable, "late", {}}, 503, "unavailable", "2"},
         RefusalRow{
