@@ -87,22 +87,28 @@ Result<void> AddressService::turn(Millis wait_max) {
 Result<void> AddressService::apply(const std::vector<PartitionRecord>& records) {
     std::vector<AddressSuppression> events;
     std::map<PartitionId, Offset> next;
+    std::vector<Reason> rejected;
     for (const PartitionRecord& read : records) {
         next[read.partition] = read.record.offset + 1;
         Decoder::Suppression decoded = decoder_.address_suppression(read.record);
         if (decoded.address && decoded.event) {
             events.push_back({*std::move(decoded.address), *std::move(decoded.event)});
         } else {
-            // It stays in the topic for ever, so nothing is lost; a person has to look at it.
+            // Every instance reads the whole topic, so a dead letter from each would say the same many times over. None
+            // is needed to keep the bytes: the topic is checked to keep its records for ever.
+            rejected.push_back(decoded.event ? Reason::InvalidField : decoded.event.error().reason);
             log_event(LogLevel::Warning, "addresses.record_rejected",
                       "address suppression {}@{} is unusable and suppresses nobody: {}",
                       read.partition, read.record.offset,
                       decoded.event ? "no usable address" : decoded.event.error().detail);
         }
     }
-    metrics_.consumed(InputTopic::AddressSuppressions, records.size());
     auto applied = store_.apply(events, next);
     if (applied) {
+        metrics_.consumed(InputTopic::AddressSuppressions, records.size());
+        for (const Reason why : rejected) {
+            metrics_.address_suppression_rejected(why);
+        }
         for (const auto& [partition, offset] : next) {
             proofs_[partition].applied_through(offset);
         }

@@ -89,6 +89,7 @@ public:
 class FakeMetrics final : public Metrics {
 public:
     void consumed(InputTopic topic, std::uint64_t records) override { taken[topic] += records; }
+    void address_suppression_rejected(Reason why) override { rejected_addresses[why] += 1; }
     void outcome(Outcome outcome, Reason reason) override { outcomes[{outcome, reason}] += 1; }
     void attempt(std::string_view, AnswerClass result) override { attempts[result] += 1; }
     void send_duration(std::string_view, double) override {}
@@ -112,6 +113,7 @@ public:
 
     std::map<InputTopic, std::uint64_t> taken;
     std::map<std::pair<Outcome, Reason>, std::uint64_t> outcomes;
+    std::map<Reason, std::uint64_t> rejected_addresses;
     std::map<AnswerClass, std::uint64_t> attempts;
     std::map<std::string, std::uint64_t> in_doubt;  // ended ambiguous, by provider
     std::uint64_t late_steps = 0;

@@ -90,6 +90,7 @@ class SimMetrics final : public Metrics {
 public:
     explicit SimMetrics(Env& env) : env_(env) {}
     void consumed(InputTopic, std::uint64_t) override {}
+    void address_suppression_rejected(Reason) override {}
     void outcome(Outcome outcome, Reason reason) override;
     void attempt(std::string_view, AnswerClass) override {}
     void send_duration(std::string_view, double) override {}

@@ -18,6 +18,8 @@ class Metrics {
 public:
     virtual ~Metrics() = default;
     virtual void consumed(InputTopic topic, std::uint64_t records) = 0;
+    // A record of the address-suppressions topic that suppresses nobody.
+    virtual void address_suppression_rejected(Reason why) = 0;
     virtual void outcome(Outcome outcome, Reason reason) = 0;
     virtual void attempt(std::string_view provider, AnswerClass result) = 0;
     virtual void send_duration(std::string_view provider, double seconds) = 0;

@@ -135,6 +135,10 @@ struct PrometheusMetrics::Series {
     Family<Counter>& consumed =
         counters(registry, "postlane_events_consumed_total",
                  "Input records taken into the ledger. Alert if flat while the lag grows.");
+    Family<Counter>& rejected_addresses =
+        counters(registry, "postlane_address_suppressions_rejected_total",
+                 "Records of the address-suppressions topic that suppress nobody. Alert if it "
+                 "grows: somebody's stop may be among them; the log names the offsets.");
     Family<Counter>& outcomes = counters(
         registry, "postlane_outcomes_total",
         "Terminal outcomes written, one per input record. Alert on dead_lettered and failed.");
@@ -226,9 +230,17 @@ struct PrometheusMetrics::Series {
         for (const char* kind : {"assigned", "revoked", "lost"}) {
             rebalances.Add({{"kind", kind}});
         }
+        for (const Reason why : {Reason::MissingKey, Reason::MalformedJson, Reason::InvalidField,
+                                 Reason::KeyMismatch}) {
+            rejected_address(why);
+        }
         gauges(registry, "postlane_build_info", "1, with the version as a label.")
             .Add({{"version", std::string(version)}})
             .Set(1);
+    }
+
+    Counter& rejected_address(Reason why) {
+        return rejected_addresses.Add({{"reason", std::string(to_string(why))}});
     }
 
     Counter& outcome_counter(Outcome outcome, Reason reason) {
@@ -329,6 +341,10 @@ PrometheusMetrics::Ordering PrometheusMetrics::ordering() const {
 
 void PrometheusMetrics::consumed(InputTopic topic, std::uint64_t records) {
     series_->consumed_by_topic.at(index(topic))->Increment(static_cast<double>(records));
+}
+
+void PrometheusMetrics::address_suppression_rejected(Reason why) {
+    series_->rejected_address(why).Increment();
 }
 
 void PrometheusMetrics::outcome(Outcome outcome, Reason reason) {

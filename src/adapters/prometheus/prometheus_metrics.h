@@ -37,6 +37,7 @@ public:
     [[nodiscard]] Ordering ordering() const;
 
     void consumed(InputTopic topic, std::uint64_t records) override;
+    void address_suppression_rejected(Reason why) override;
     void outcome(Outcome outcome, Reason reason) override;
     void attempt(std::string_view provider, AnswerClass result) override;
     void send_duration(std::string_view provider, double seconds) override;

@@ -80,6 +80,10 @@ TEST_F(PrometheusMetricsTest, KnownSeriesExistAtZeroFromTheStart) {
              R"(postlane_ambiguous_total{provider="main"})",
              R"(postlane_provider_circuit_open{provider="main"})",
              R"(postlane_rebalances_total{kind="lost"})",
+             R"(postlane_address_suppressions_rejected_total{reason="missing_key"})",
+             R"(postlane_address_suppressions_rejected_total{reason="malformed_json"})",
+             R"(postlane_address_suppressions_rejected_total{reason="invalid_field"})",
+             R"(postlane_address_suppressions_rejected_total{reason="key_mismatch"})",
              "postlane_dispatch_latency_seconds_count",
              "postlane_ledger_write_duration_seconds_count",
              "postlane_out_of_order_total",
@@ -131,6 +135,7 @@ TEST_F(PrometheusMetricsTest, NamesFollowPrometheusRules) {
 
 TEST_F(PrometheusMetricsTest, CountsWhatItIsTold) {
     metrics_.consumed(InputTopic::Suppressions, 7);
+    metrics_.address_suppression_rejected(Reason::MissingKey);
     metrics_.outcome(Outcome::Expired, Reason::TtlPassed);
     metrics_.attempt("spare", AnswerClass::Accepted);
     metrics_.send_duration("spare", 0.2);
@@ -143,6 +148,7 @@ TEST_F(PrometheusMetricsTest, CountsWhatItIsTold) {
     metrics_.partition_restarted(1);
 
     EXPECT_EQ(sample(R"(postlane_events_consumed_total{topic="postlane.suppressions"})"), 7);
+    EXPECT_EQ(sample(R"(postlane_address_suppressions_rejected_total{reason="missing_key"})"), 1);
     EXPECT_EQ(sample(R"(postlane_outcomes_total{outcome="expired",reason="ttl_passed"})"), 1);
     EXPECT_EQ(sample(R"(postlane_send_attempts_total{provider="spare",result="accepted"})"), 1);
     EXPECT_EQ(sample(R"(postlane_send_duration_seconds_bucket{provider="spare",le="0.25"})"), 1);
