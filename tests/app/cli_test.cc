@@ -116,7 +116,16 @@ TEST_F(CliConfigTest, ValidatePrintsTheGuaranteeSheet) {
     const Finished valid = run_program({"validate", file_});
     EXPECT_EQ(valid.exit_code, 0) << valid.err;
     EXPECT_THAT(valid.out, StartsWith(file_ + ": ok\n\nGuarantees\n"));
-    expect_golden("guarantees.txt", valid.out.substr(valid.out.find("Guarantees")));
+    const auto brokers = valid.out.find("\nBrokers\n");
+    ASSERT_NE(brokers, std::string::npos) << valid.out;
+    const auto sheet = valid.out.find("Guarantees");
+    expect_golden("guarantees.txt", valid.out.substr(sheet, brokers - sheet));
+    // None runs where the sample points, and that is said, not failed.
+    EXPECT_THAT(valid.out.substr(brokers), HasSubstr("not asked: "));
+    EXPECT_THAT(valid.out.substr(brokers), HasSubstr("postlane topics check"));
+
+    const Finished text_alone = run_program({"validate", "--no-environment", file_});
+    EXPECT_THAT(text_alone.out, Not(HasSubstr("Brokers")));
 }
 
 TEST_F(CliConfigTest, ValidateJsonHoldsTheSheetToo) {
@@ -126,6 +135,7 @@ TEST_F(CliConfigTest, ValidateJsonHoldsTheSheetToo) {
     const simdjson::dom::element document = parser.parse(valid.out);
     EXPECT_EQ(std::uint64_t(document["errors"]), 0U);
     EXPECT_EQ(double(document["guarantees"]["ordering"]["enforced_share"]), 1.0);
+    EXPECT_FALSE(bool(document["brokers"]["answered"]));
     const auto plain = document["guarantees"]["routes"].at(1)["providers"].at(0);
     EXPECT_EQ(std::string_view(plain["promises"].at(2)["promise"]), "G3 no duplicate");
     EXPECT_EQ(std::string_view(plain["promises"].at(2)["holds"]), "given_up");

@@ -99,7 +99,7 @@ void expect_golden(const std::string& name, const std::string& text) {
 std::string sample_config() {
     return R"(schema_version = 1
 [kafka]
-bootstrap_servers = ["127.0.0.1:9092"]
+bootstrap_servers = ["127.0.0.1:9"]
 require_durable_topics = false
 [[providers]]
 name = "keyed"

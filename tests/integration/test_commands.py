@@ -77,7 +77,10 @@ def test_validate_prints_the_guarantee_sheet(make_stack):
     sheet = done.stdout.lower()
     for word in ("order", "suppression", "duplicate", "loss", "ambiguous", "main", "default"):
         assert word in sheet, done.stdout
-    assert stack.run("validate", "--no-environment", path).returncode == 0
+    brokers = done.stdout.split("\nBrokers\n")[1]
+    assert "1 broker answered" in brokers and "as postlane needs them" in brokers, done.stdout
+    offline_sheet = stack.run("validate", "--no-environment", path)
+    assert offline_sheet.returncode == 0 and "\nBrokers\n" not in offline_sheet.stdout
     shown = stack.run("config", "show", "-c", path)
     assert shown.returncode == 0 and stack.topics["sends"] in shown.stdout
 
@@ -222,6 +225,10 @@ def test_send_explain_and_ledger_commands(make_stack):
     for probe in ("/livez", "/readyz", "/startupz"):
         assert http("GET", instance.telemetry + probe)[0] == 200, probe
     assert http("GET", instance.telemetry + "/nothing")[0] == 404
+    live = stack.run("ledger", "verify", *config, "--json")  # by the instance, while it works
+    assert live.returncode == 0 and not live.stderr, live
+    verdict = json.loads(live.stdout)
+    assert verdict["agrees"] and sum(p["compared"] for p in verdict["partitions"]) > 20, verdict
     instance.terminate()
     assert stack.run("explain", *config, "user-3").returncode == 69
     stats = stack.run("ledger", "stats", *config)

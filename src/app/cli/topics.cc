@@ -7,6 +7,7 @@
 #include <boost/json/serialize.hpp>
 #include <memory>
 
+#include "app/cli/broker_report.h"
 #include "app/cli/commands.h"
 #include "app/cli/config_file.h"
 #include "app/cli/console.h"
@@ -26,20 +27,6 @@ struct Options {
 int give_up(const Error& error) {
     complain("{}", error.detail);
     return exit_code::of(error.code);
-}
-
-bool refuses(const Finding& finding) {
-    return finding.severity == Finding::Severity::Refuse;
-}
-
-boost::json::array findings_json(const std::vector<Finding>& findings) {
-    boost::json::array array;
-    for (const Finding& finding : findings) {
-        array.push_back(boost::json::object{{"severity", refuses(finding) ? "refuse" : "warn"},
-                                            {"topic", finding.topic},
-                                            {"text", finding.text}});
-    }
-    return array;
 }
 
 void print_findings(const std::vector<Finding>& findings) {
@@ -66,7 +53,7 @@ int check(const Options& options) {
     if (options.as_json) {
         print("{}\n", boost::json::serialize(
                           boost::json::object{{"ok", exit_code_of(findings) == exit_code::kOk},
-                                              {"findings", findings_json(findings)}}));
+                                              {"findings", to_json(findings)}}));
     } else {
         print_findings(findings);
         if (exit_code_of(findings) == exit_code::kOk) {
@@ -111,7 +98,7 @@ int create(const Options& options) {
         print("{}\n", boost::json::serialize(
                           boost::json::object{{"topics", std::move(topics)},
                                               {"ok", exit_code_of(findings) == exit_code::kOk},
-                                              {"findings", findings_json(findings)}}));
+                                              {"findings", to_json(findings)}}));
     } else {
         print_findings(findings);
     }

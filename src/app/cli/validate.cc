@@ -2,6 +2,7 @@
 #include <memory>
 #include <string>
 
+#include "app/cli/broker_report.h"
 #include "app/cli/commands.h"
 #include "app/cli/config_file.h"
 #include "app/cli/console.h"
@@ -18,10 +19,13 @@ struct Options {
     bool as_json = false;
 };
 
-// {"diagnostics": …} with the sheet as one more member.
-std::string with_guarantees(std::string report, const std::string& sheet) {
+// A cluster that answers does so at once; a laptop without one should not wait long to hear of a typing mistake.
+constexpr Millis kBrokerPatience{3'000};
+
+// {"diagnostics": …} with one more member.
+std::string with_member(std::string report, std::string_view name, const std::string& value) {
     const auto brace = report.rfind('}');
-    return report.insert(brace, ",\"guarantees\":" + sheet);
+    return report.insert(brace, fmt::format(",\"{}\":{}", name, value));
 }
 
 int validate(const Options& options) {
@@ -32,10 +36,18 @@ int validate(const Options& options) {
     const config::Diagnostics& diagnostics = loaded ? loaded->warnings : loaded.error();
     const bool refused = !loaded || (options.deny_warnings && !diagnostics.empty());
     const int code = refused ? exit_code::kConfig : exit_code::kOk;
+    const bool asks = loaded && !options.no_environment;
     if (options.as_json) {
-        const std::string report = config::format_json(diagnostics);
-        print("{}",
-              loaded ? with_guarantees(report, to_json(guarantee_sheet(loaded->config))) : report);
+        std::string report = config::format_json(diagnostics);
+        if (loaded) {
+            report = with_member(std::move(report), "guarantees",
+                                 to_json(guarantee_sheet(loaded->config)));
+        }
+        if (asks) {
+            report = with_member(std::move(report), "brokers",
+                                 to_json(ask_brokers(loaded->config, kBrokerPatience)));
+        }
+        print("{}", report);
         return code;
     }
     if (!diagnostics.empty()) {
@@ -44,6 +56,9 @@ int validate(const Options& options) {
     if (loaded) {
         print("{}: {}\n\n{}", printable(options.file), refused ? "refused" : "ok",
               to_text(guarantee_sheet(loaded->config)));
+    }
+    if (asks) {
+        print("{}", to_text(ask_brokers(loaded->config, kBrokerPatience)));
     }
     return code;
 }
@@ -58,7 +73,8 @@ void add_validate(CLI::App& root, Action& action) {
         ->type_name("")
         ->required();
     command->add_flag("--no-environment", options->no_environment,
-                      "judge the text alone: no POSTLANE__ variables, no files that it names");
+                      "judge the text alone: no POSTLANE__ variables, no files that it names, no "
+                      "question to the brokers");
     command->add_flag("--deny-warnings", options->deny_warnings, "refuse what is only doubtful");
     command->add_flag("--json", options->as_json, "print JSON");
     command->callback([options, &action] { action = [options] { return validate(*options); }; });
