@@ -5,6 +5,8 @@
 #include <curl/curl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -518,6 +520,19 @@ public:
         unlink(key_.c_str());
     }
 
+    // The same certificate, but its time was over an hour ago.
+    void expire() {
+        X509* const x509 = SSL_CTX_get0_certificate(context);
+        X509_gmtime_adj(X509_getm_notBefore(x509), -7'200);
+        X509_gmtime_adj(X509_getm_notAfter(x509), -3'600);
+        made = made && X509_sign(x509, SSL_CTX_get0_privatekey(context), EVP_sha256()) > 0;
+        std::FILE* const file = std::fopen(certificate.c_str(), "w");
+        made = made && file != nullptr && PEM_write_X509(file, x509) == 1;
+        if (file != nullptr) {
+            (void)std::fclose(file);
+        }
+    }
+
     bool made = false;
     std::string certificate;
     SSL_CTX* context = nullptr;
@@ -552,6 +567,27 @@ TEST(CurlDispatcher, RefusesACertificateItDoesNotTrust) {
     Bench misled{provider_at(by_number), 1, CurlOptions{.ca_file = tls.certificate}};
     EXPECT_EQ(misled.send(1).why_not, NotHandedOver::ConnectFailed);
     EXPECT_EQ(delivered.load(), 1U);
+}
+
+TEST(CurlDispatcher, RefusesACertificateWhoseTimeIsOver) {
+    SelfSigned tls;
+    tls.expire();
+    ASSERT_TRUE(tls.made);
+    std::atomic<std::size_t> delivered{0};
+    RawServer server{[&](Connection& connection, std::size_t) {
+                         while (connection.read_request()) {
+                             ++delivered;
+                             connection.send(answer(200, ""));
+                         }
+                     },
+                     tls.context};
+    // Trusted and rightly named: its age alone is wrong.
+    Bench bench{provider_at(server.url()), 1, CurlOptions{.ca_file = tls.certificate}};
+    const AttemptResult refused = bench.send(1);
+    EXPECT_EQ(refused.kind, Kind::NotHandedOver);
+    EXPECT_EQ(refused.why_not, NotHandedOver::ConnectFailed);
+    EXPECT_THAT(refused.transport_error, HasSubstr("certificate"));
+    EXPECT_EQ(delivered.load(), 0U);
 }
 
 }  // namespace
