@@ -110,6 +110,8 @@ private:
     [[nodiscard]] Result<std::optional<GenesisRow>> read_genesis(const LedgerLog::Range& range);
     [[nodiscard]] Result<void> first_start(const LedgerLog::Range& range);
     [[nodiscard]] Result<void> check_genesis(const GenesisRow& genesis) const;
+    [[nodiscard]] Result<Offset> trust_store(const LedgerLog::Range& range,
+                                             const std::optional<GenesisRow>& genesis);
     [[nodiscard]] Result<void> replay(Offset from, Offset end);
     BootInstant round();
     [[nodiscard]] bool is_busy() const;

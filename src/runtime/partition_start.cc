@@ -27,6 +27,27 @@ tl::unexpected<Error> ledger_truncated(PartitionId partition, Offset stored, Off
                     "folder in ledger.directory.");
 }
 
+// An instance whose own clock is wrong must not trust a store that is too old: the topic may have forgotten deletions
+// that the store never saw. The broker tells its time with a commit, so one is made that says nothing: the deletion of
+// a message that nobody can have, because its ids are empty.
+Result<void> ask_broker_time(LedgerLog& log, PartitionId partition, const Clock& clock,
+                             BrokerClock& broker_clock) {
+    Transaction question;
+    OutRecord& record = question.records.emplace_back();
+    record.destination = Destination::Ledger;
+    record.partition = partition;
+    record.key = ledger::message_key(RecipientId(), MessageId());
+    do {
+        const BootInstant asked_at = clock.boot_now();
+        auto receipt = log.commit(question);
+        if (!receipt) {
+            return tl::unexpected<Error>(receipt.error());
+        }
+        broker_clock.learn(*receipt, clock.boot_now() - asked_at);
+    } while (broker_clock.doubtful());
+    return {};
+}
+
 }  // namespace
 
 BootInstant Partition::start() {
@@ -111,24 +132,11 @@ Result<void> Partition::restore(BootInstant fenced_at) {
             return checked;
         }
     }
-    Offset from = range->start;
-    auto position = runner_->ledger().position();
-    if (!position) {
-        return tl::unexpected<Error>(position.error());
+    auto from = trust_store(*range, *genesis);
+    if (!from) {
+        return tl::unexpected<Error>(from.error());
     }
-    const bool fresh_enough = *position && now().broker - (*position)->applied_at <
-                                               std::chrono::duration_cast<Millis>(kStoreAgeMax);
-    const bool same_ledger = *position && *genesis && (*position)->genesis == (*genesis)->uuid;
-    if (same_ledger && (*position)->ledger_next > range->end) {
-        return ledger_truncated(id_, (*position)->ledger_next, range->end);
-    }
-    const bool still_there = *position && (*position)->ledger_next >= range->start;
-    if (fresh_enough && same_ledger && still_there) {
-        from = (*position)->ledger_next;
-    } else if (auto wiped = store_->wipe(); !wiped) {
-        return wiped;
-    }
-    if (auto replayed = replay(from, range->end); !replayed) {
+    if (auto replayed = replay(*from, range->end); !replayed) {
         return replayed;
     }
     if (!*genesis) {
@@ -153,6 +161,34 @@ Result<void> Partition::restore(BootInstant fenced_at) {
         return started;
     }
     return ports_.sends->start(runner_->next_offsets().sends);
+}
+
+// Where the replay has to begin: at the position of the store, or, if that is not trusted, at the start, into an empty
+// one.
+Result<Offset> Partition::trust_store(const LedgerLog::Range& range,
+                                      const std::optional<GenesisRow>& genesis) {
+    auto position = runner_->ledger().position();
+    if (!position) {
+        return tl::unexpected<Error>(position.error());
+    }
+    const bool same_ledger = *position && genesis && (*position)->genesis == genesis->uuid;
+    if (same_ledger && (*position)->ledger_next > range.end) {
+        return ledger_truncated(id_, (*position)->ledger_next, range.end);
+    }
+    if (same_ledger && !around_.broker_clock.known()) {
+        if (auto told = ask_broker_time(*log_, id_, around_.clock, around_.broker_clock); !told) {
+            return tl::unexpected<Error>(told.error());
+        }
+    }
+    const bool fresh_enough = *position && now().broker - (*position)->applied_at <
+                                               std::chrono::duration_cast<Millis>(kStoreAgeMax);
+    if (fresh_enough && same_ledger && (*position)->ledger_next >= range.start) {
+        return (*position)->ledger_next;
+    }
+    if (auto wiped = store_->wipe(); !wiped) {
+        return tl::unexpected<Error>(wiped.error());
+    }
+    return range.start;
 }
 
 // The first committed record; nothing if there is none.
@@ -276,7 +312,8 @@ Result<void> Partition::replay(Offset from, Offset end) {
         status_.restore_remaining = 0;
     }
     around_.metrics.restore_progress(id_, 0);
-    return view.replayed(end, now().broker);
+    // Too old, if the process dies before a commit tells the broker's time: better than young by a clock that is wrong.
+    return view.replayed(end, around_.broker_clock.known() ? now().broker : Instant{});
 }
 
 }  // namespace postlane

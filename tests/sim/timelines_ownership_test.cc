@@ -155,6 +155,67 @@ SIM_SCENARIO(Timeline, StaleStoreIsRebuilt) {
     expect_good_end(world);
 }
 
+// Timeline 7, with a wrong clock: what the machine's own one says about how long it was away does not count.
+SIM_SCENARIO(Timeline, StaleStoreIsRebuiltWhateverTheClockSays) {
+    for (const int skew_days : {-8, 8}) {
+        World world(one_instance(8));
+        ASSERT_TRUE(running(world));
+        send(world, Mail{});
+        world.run_for(3 * kSecond);
+        const auto wiped_before = world.env().probes["store_wiped"];
+        world.kill(0, kForever);
+        world.run_for(kMillisecond);
+        world.env().scheduler.skip(8 * 24 * 3600 * kSecond);
+        world.machine(0).wall_skew = std::chrono::days{skew_days};
+        world.start(0);
+        ASSERT_TRUE(running(world));
+        EXPECT_GT(world.env().probes["store_wiped"], wiped_before) << skew_days;
+        send(world, Mail{.message_id = "m2"});
+        expect_good_end(world);
+    }
+}
+
+// Nor does what the clock said while the broker's time was not known: the process that restored the store died before.
+SIM_SCENARIO(Timeline, AStoreRestoredBeforeTheTimeWasKnownIsNotTrusted) {
+    World world(one_instance(8));
+    ASSERT_TRUE(running(world));
+    send(world, Mail{});
+    world.run_for(3 * kSecond);
+    world.kill(0, kForever);
+    world.run_for(kMillisecond);
+    world.wipe_disks(0);
+    world.machine(0).wall_skew = std::chrono::days{30};
+    world.env().faults.commit_aborted = 1;
+    world.start(0);
+    world.run_for(3 * kSecond);
+    world.kill(0, kForever);
+    world.run_for(kMillisecond);
+    world.env().faults.commit_aborted = 0;
+    const auto wiped_before = world.env().probes["store_wiped"];
+    world.env().scheduler.skip(8 * 24 * 3600 * kSecond);
+    world.start(0);
+    ASSERT_TRUE(running(world));
+    EXPECT_GT(world.env().probes["store_wiped"], wiped_before);
+    send(world, Mail{.message_id = "m2"});
+    expect_good_end(world);
+}
+
+// And a young store is kept, though the machine's clock says that it is old.
+SIM_SCENARIO(Timeline, YoungStoreIsKeptWhateverTheClockSays) {
+    World world(one_instance(8));
+    ASSERT_TRUE(running(world));
+    send(world, Mail{});
+    world.run_for(3 * kSecond);
+    const auto wiped_before = world.env().probes["store_wiped"];
+    world.kill(0, kForever);
+    world.run_for(kSecond);
+    world.machine(0).wall_skew = std::chrono::days{30};
+    world.start(0);
+    ASSERT_TRUE(running(world));
+    EXPECT_EQ(world.env().probes["store_wiped"], wiped_before);
+    expect_good_end(world);
+}
+
 // Timeline 23. No space left: dispatch stops, the intent resolves when the disk has room again.
 SIM_SCENARIO(Timeline, FullDiskStopsDispatch) {
     World world(one_instance(9));
