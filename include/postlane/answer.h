@@ -59,4 +59,8 @@ enum class AnswerClass : std::uint8_t {
 
 [[nodiscard]] AnswerClass classify(const config::Provider& provider, const AttemptResult& result);
 
+// How long after its first attempt a message in doubt may be sent again with the same key, so that the provider still
+// knows the key whenever that request reaches it. Not positive: never.
+[[nodiscard]] Millis replay_window(const Config& config, const config::Provider& provider);
+
 }  // namespace postlane

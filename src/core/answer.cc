@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <span>
 
 namespace postlane {
@@ -181,6 +182,14 @@ AnswerClass classify(const Provider& provider, const AttemptResult& result) {
             return classify_answer(provider, result.answer);
     }
     return AnswerClass::Unknown;
+}
+
+// A provider forgets a key some time after it first saw it; near that moment it may already have. What is decided now
+// may begin as late as the intent's deadline, and be executed as late as the end of its time-out.
+Millis replay_window(const Config& config, const config::Provider& provider) {
+    const Millis lifetime = provider.idempotency_lifetime;
+    return lifetime - std::min<Millis>(lifetime / 10, std::chrono::minutes{5}) -
+           config.dispatch.intent_deadline - provider.timeout;
 }
 
 }  // namespace postlane

@@ -7,17 +7,13 @@
 namespace postlane {
 namespace {
 
-// A provider forgets a key some time after it first saw it; near that moment it may already have.
-Millis key_margin(const config::Provider& provider) {
-    return std::min<Millis>(provider.idempotency_lifetime / 10, std::chrono::minutes{5});
-}
-
 bool takes_keys(const config::Provider& provider) {
     return provider.idempotency == config::Idempotency::Header;
 }
 
-bool key_expired(const config::Provider& provider, const MessageRow& row, Instant at) {
-    return at >= row.first_attempt_at + provider.idempotency_lifetime - key_margin(provider);
+bool key_expired(const Decision& decision, const config::Provider& provider,
+                 const MessageRow& row) {
+    return decision.now() >= row.first_attempt_at + replay_window(decision.config(), provider);
 }
 
 void end_ambiguous(Decision& decision, const MessageId& id, MessageRow row, Reason reason) {
@@ -29,7 +25,7 @@ bool may_replay(Decision& decision, const AttemptDue& input, const MessageRow& r
     if (!takes_keys(input.provider)) {
         return true;  // only the route's policy `resend` brings an unkeyed message back here
     }
-    if (key_expired(input.provider, row, decision.now())) {
+    if (key_expired(decision, input.provider, row)) {
         end_ambiguous(decision, input.message_id, row, Reason::KeyExpired);
         return false;
     }
@@ -264,7 +260,7 @@ void on(Decision& decision, const InDoubt& input) {
         return;
     }
     if (takes_keys(*provider)) {
-        if (key_expired(*provider, *row, decision.now())) {
+        if (key_expired(decision, *provider, *row)) {
             end_ambiguous(decision, input.message_id, *std::move(row), Reason::KeyExpired);
             return;
         }

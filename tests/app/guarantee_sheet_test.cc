@@ -59,7 +59,7 @@ INSTANTIATE_TEST_SUITE_P(
     Table, Sheet,
     testing::Values(
         SheetRow{"Keyed", [](Config&) {}, Holds::Exactly, Holds::Exactly, Holds::WithLimit,
-                 Holds::Exactly, "exactly once if the answer comes within 23 h 55 min"},
+                 Holds::Exactly, "exactly once if the answer comes within 23 h 54 min"},
         SheetRow{"KeyedParked",
                  [](Config& c) { c.routes[0].on_ambiguous = config::RouteOnAmbiguous::Park; },
                  Holds::Exactly, Holds::Exactly, Holds::WithLimit, Holds::Exactly, "at most once"},

@@ -104,6 +104,22 @@ TEST(InDoubt, TheKeysAgeCountsFromTheFirstAttempt) {
     EXPECT_EQ(bench.reason("m"), Reason::KeyExpired);
 }
 
+// The provider forgets the key 60 s after it saw it. What is decided at 20 s may begin at 25 s and be executed at 55 s.
+TEST(InDoubt, NoReplayThatMayArriveWhenTheKeyIsForgotten) {
+    for (const auto& [age, ends] : {std::pair{Millis{18'000}, false}, {Millis{20'000}, true}}) {
+        Bench bench;
+        bench.config.providers[0].idempotency_lifetime = Millis{60'000};
+        bench.config.routes[0].providers = {"keyed"};
+        bench.receive({.id = "m"});
+        bench.attempt("m", "keyed", 5);
+        bench.no_answer("m");
+        bench.advance(age);
+        bench.attempt("m", "keyed", 5);
+        EXPECT_EQ(bench.state("m"), ends ? Ambiguous : Sending) << age.count();
+        EXPECT_EQ(bench.reason("m"), ends ? Reason::KeyExpired : kNone) << age.count();
+    }
+}
+
 TEST(InDoubt, AmbiguousHaltsItsSequence) {
     Bench bench;
     bench.receive({.id = "m1", .step = 1});

@@ -154,7 +154,7 @@ SIM_SCENARIO(Timeline, LongOutageOfTheProvider) {
 // Timeline 21. The key's memory has ended before anybody could ask again.
 SIM_SCENARIO(Timeline, ExpiredKeyIsNotReplayed) {
     Options options = one_instance(8);
-    options.config.providers.front().idempotency_lifetime = Millis{20'000};
+    options.config.providers.front().idempotency_lifetime = Millis{60'000};
     World world(options);
     ASSERT_TRUE(running(world));
     world.esp().treat = first_then_accept(Treatment::LoseAnswer);

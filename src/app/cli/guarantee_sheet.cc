@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 
 #include "app/cli/console.h"
 #include "config/settings_delivery.h"
+#include "postlane/answer.h"
 
 namespace postlane::cli {
 namespace {
@@ -19,10 +19,10 @@ bool takes_keys(const config::Provider& provider) {
     return provider.idempotency == Idempotency::Header;
 }
 
-// As core/attempt.cc: near the end of its lifetime a key may be forgotten already.
-config::Millis key_use(const config::Provider& provider) {
-    return provider.idempotency_lifetime -
-           std::min<config::Millis>(provider.idempotency_lifetime / 10, std::chrono::minutes(5));
+// Seconds of a day are noise.
+std::string window_text(config::Millis window) {
+    return duration_text(
+        window < std::chrono::hours{1} ? window : std::chrono::floor<std::chrono::minutes>(window));
 }
 
 std::string retention(const Config& config) {
@@ -113,15 +113,21 @@ std::vector<Line> deduplication_lines(const Config& config, const config::Provid
     return lines;
 }
 
-std::string ambiguous_text(const config::Route& route, const config::Provider& provider) {
+std::string ambiguous_text(const Config& config, const config::Route& route,
+                           const config::Provider& provider) {
     if (route.on_ambiguous == RouteOnAmbiguous::Park) {
         return "parked as ambiguous; never sent again";
+    }
+    const config::Millis window = replay_window(config, provider);
+    if (takes_keys(provider) && window <= config::Millis{0}) {
+        return "ambiguous (key_expired): the provider may forget a key (idempotency_lifetime_ms) "
+               "before another attempt has ended, so none is made";
     }
     if (takes_keys(provider)) {
         return fmt::format(
             "sent again with the same key and identical bytes within {} of the "
             "first attempt; after that, or if the bytes would differ, ambiguous",
-            duration_text(key_use(provider)));
+            window_text(window));
     }
     return route.on_ambiguous == RouteOnAmbiguous::Resend
                ? "sent again, without a key: the recipient may get it twice"
@@ -155,13 +161,14 @@ Promise duplicate_promise(const Config& config, const config::Route& route,
     const std::string name = "G3 no duplicate";
     const std::string within = fmt::format("within {}", retention(config));
     if (takes_keys(provider)) {
-        return route.on_ambiguous == RouteOnAmbiguous::Park
+        const config::Millis window = replay_window(config, provider);
+        return route.on_ambiguous == RouteOnAmbiguous::Park || window <= config::Millis{0}
                    ? Promise{name, Holds::WithLimit,
                              "at most once, " + within + "; where nobody can know, ambiguous"}
                    : Promise{name, Holds::WithLimit,
                              fmt::format("exactly once if the answer comes within {} of the first "
                                          "attempt, else at most once; {}",
-                                         duration_text(key_use(provider)), within)};
+                                         window_text(window), within)};
     }
     if (route.on_ambiguous == RouteOnAmbiguous::Resend) {
         return {name, Holds::GivenUp,
@@ -194,7 +201,7 @@ ProviderSheet provider_sheet(const Config& config, const config::Route& route,
         .kind = std::string(config::kind_word(provider.kind)),
         .host = provider.base_url,
         .deduplication = deduplication_lines(config, provider),
-        .on_ambiguous = ambiguous_text(route, provider),
+        .on_ambiguous = ambiguous_text(config, route, provider),
         .promises = {order_promise(config.ordering), suppression_promise(config),
                      duplicate_promise(config, route, provider),
                      Promise{"G4 no loss", Holds::Exactly,
