@@ -20,6 +20,8 @@ Config strict_config() {
     config.providers[0].idempotency = config::Idempotency::Header;
     config.providers[0].idempotency_header = "Idempotency-Key";
     config.providers[0].idempotency_lifetime = std::chrono::hours(24);
+    config.providers[0].timeout = std::chrono::seconds(30);
+    config.dispatch.intent_deadline = std::chrono::seconds(5);
     config.routes.resize(1);
     config.routes[0].name = "default";
     config.routes[0].providers = {"main"};
@@ -62,6 +64,9 @@ INSTANTIATE_TEST_SUITE_P(
                  Holds::Exactly, "exactly once if the answer comes within 23 h 54 min"},
         SheetRow{"KeyedParked",
                  [](Config& c) { c.routes[0].on_ambiguous = config::RouteOnAmbiguous::Park; },
+                 Holds::Exactly, Holds::Exactly, Holds::WithLimit, Holds::Exactly, "at most once"},
+        SheetRow{"KeyForgottenBeforeAReplayCouldEnd",
+                 [](Config& c) { c.providers[0].idempotency_lifetime = std::chrono::seconds(35); },
                  Holds::Exactly, Holds::Exactly, Holds::WithLimit, Holds::Exactly, "at most once"},
         // A key makes resending the same as replaying.
         SheetRow{"KeyedResend",
