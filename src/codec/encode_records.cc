@@ -15,9 +15,14 @@ constexpr std::string_view kForwardedFrom = "postlane.forwarded_from";
 constexpr std::string_view kValueOmitted = "postlane.value_omitted";
 constexpr std::string_view kHeadersOmitted = "postlane.headers_omitted";
 constexpr std::string_view kKeyOmitted = "postlane.key_omitted";
-constexpr std::array<std::string_view, 6> kOurs{"postlane.reason",     "postlane.attempts",
-                                                "postlane.message_id", kValueOmitted,
-                                                kHeadersOmitted,       kKeyOmitted};
+constexpr std::string_view kTimestamp = "postlane.timestamp";
+constexpr std::array kOurs{std::string_view{"postlane.reason"},
+                           std::string_view{"postlane.attempts"},
+                           std::string_view{"postlane.message_id"},
+                           kValueOmitted,
+                           kHeadersOmitted,
+                           kKeyOmitted,
+                           kTimestamp};
 constexpr std::size_t kDetailBytesMax = 1000;
 
 // An upper bound of what Kafka's record batch format (version 2) takes around the bytes: batch
@@ -123,7 +128,8 @@ OutRecord encode_dead_letter(const Config& config, PartitionId partition, const 
     return out;
 }
 
-OutRecord encode_forward(const ForwardSuppression& forward, PartitionId from) {
+OutRecord encode_forward(const ForwardSuppression& forward, PartitionId from,
+                         std::size_t max_record_bytes) {
     OutRecord out;
     out.destination = Destination::Suppressions;
     out.partition = forward.target;
@@ -135,7 +141,20 @@ OutRecord encode_forward(const ForwardSuppression& forward, PartitionId from) {
     out.timestamp = forward.record.timestamp;
     std::erase_if(out.headers, [](const Header& header) { return header.name == kForwardedFrom; });
     out.headers.push_back({std::string{kForwardedFrom}, fmt::format("{}", from)});
+    // It fitted as it came. What it says is in key and value.
+    if (kBatchBytes + kRecordBytes + size_of(out.key) + size_of(out.value) + size_of(out.headers) >
+        max_record_bytes) {
+        out.headers.clear();
+    }
     return out;
+}
+
+void bound_timestamp(OutRecord& record, Instant now) {
+    if (record.timestamp && *record.timestamp > now &&
+        record.destination == Destination::DeadLetters) {
+        record.headers.push_back({std::string{kTimestamp}, format_time(*record.timestamp)});
+    }
+    record.timestamp = std::min(record.timestamp.value_or(now), now);
 }
 
 }  // namespace postlane

@@ -274,7 +274,6 @@ void Partition::restart(const Error& why) {
     if (discarded_) {
         return;  // turn() stops it
     }
-    const BootInstant at = around_.clock.boot_now();
     around_.metrics.partition_restarted(id_);
     around_.log(Severity::Warning, "partition.restarted",
                 "partition " + std::to_string(id_) + " restarts from its ledger: " + why.detail);
@@ -289,15 +288,20 @@ void Partition::restart(const Error& why) {
         (void)store_->wipe();
     }
     store_.reset();
-    restarts_.push_back(at);
-    std::erase_if(restarts_, [&](BootInstant when) { return at - when > kRestartsWithin; });
-    if (restarts_.size() >= kRestartsMax) {
+    if (restarted_too_often()) {
         give_up(Error{why.code, "partition " + std::to_string(id_) + " restarted " +
                                     std::to_string(restarts_.size()) +
                                     " times in ten minutes, last: " + why.detail});
         return;
     }
     enter(Stage::Starting, PartitionState::Fencing);
+}
+
+bool Partition::restarted_too_often() {
+    const BootInstant at = around_.clock.boot_now();
+    restarts_.push_back(at);
+    std::erase_if(restarts_, [&](BootInstant when) { return at - when > kRestartsWithin; });
+    return restarts_.size() >= kRestartsMax;
 }
 
 void Partition::give_up(const Error& why) {

@@ -120,6 +120,7 @@ private:
     BootInstant finish_draining(const Now& at);
     void restart(const Error& why);
     void start_failed(const Error& why);
+    [[nodiscard]] bool restarted_too_often();  // counts one more
     void give_up(const Error& why);
     void stop();
     void answer_questions();

@@ -207,7 +207,7 @@ void PartitionRunner::perform_rest(const RecipientId& recipient, const Effect& e
     } else if (const auto* receipt = std::get_if<SuppressionReceipt>(&effect)) {
         out_.push_back(encode_receipt(config_, partition_, *receipt, key_at_hand_));
     } else if (const auto* forward = std::get_if<ForwardSuppression>(&effect)) {
-        out_.push_back(encode_forward(*forward, partition_));
+        out_.push_back(encode_forward(*forward, partition_, max_record_bytes_));
     } else if (std::get_if<SendEmail>(&effect) != nullptr) {
         departures_.push_back(*std::exchange(departing_, std::nullopt));
     } else if (const auto* reach = std::get_if<ReachStep>(&effect)) {
@@ -446,6 +446,9 @@ Transaction PartitionRunner::seal(const Now& now) {
     std::move(out_.begin(), out_.end(), std::back_inserter(transaction.records));
     out_.clear();
     out_bytes_ = 0;
+    for (OutRecord& record : transaction.records) {
+        bound_timestamp(record, now.broker);
+    }
     return transaction;
 }
 

@@ -93,8 +93,7 @@ void Partition::start_failed(const Error& why) {
         if (store_ && why.code == ErrorCode::Corrupt) {
             (void)store_->wipe();
         }
-        restarts_.push_back(around_.clock.boot_now());
-        if (restarts_.size() >= kRestartsMax) {
+        if (restarted_too_often()) {
             give_up(why);
             return;
         }

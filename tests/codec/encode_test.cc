@@ -13,6 +13,8 @@ namespace postlane {
 namespace {
 
 using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
 
 // A file of samples for tests/codec/test_schemas.py, if it asked for one.
 void show(const OutRecord& record) {
@@ -302,7 +304,7 @@ TEST_F(Encode, AForwardedSuppressionKeepsEverything) {
     forward.target = 5;
     forward.record = record_of("{}");
     forward.record.headers = {{"trace", "abc"}, {"postlane.forwarded_from", "1"}};
-    const OutRecord out = encode_forward(forward, 3);
+    const OutRecord out = encode_forward(forward, 3, 1'000'000);
     EXPECT_EQ(out.destination, Destination::Suppressions);
     EXPECT_EQ(out.partition, 5);
     EXPECT_EQ(out.key, "user-123");
@@ -310,6 +312,34 @@ TEST_F(Encode, AForwardedSuppressionKeepsEverything) {
     EXPECT_EQ(out.timestamp, kRecordTime);
     EXPECT_THAT(out.headers,
                 ElementsAre(Header{"trace", "abc"}, Header{"postlane.forwarded_from", "3"}));
+}
+
+TEST(EncodeForward, ALargeOneTravelsWithoutHeaders) {
+    ForwardSuppression forward;
+    forward.record = record_of(std::string(5'000, 'x'));
+    forward.record.headers = {{"trace", "abc"}};
+    EXPECT_THAT(encode_forward(forward, 3, 5'000).headers, IsEmpty());
+    EXPECT_EQ(encode_forward(forward, 3, 5'000).value, forward.record.value);
+    EXPECT_THAT(encode_forward(forward, 3, 6'000).headers, SizeIs(2));
+}
+
+TEST(BoundTimestamp, NothingIsFromTheFuture) {
+    const Instant now = kRecordTime;
+    const auto bounded = [&](Destination destination, std::optional<Instant> timestamp) {
+        OutRecord record;
+        record.destination = destination;
+        record.timestamp = timestamp;
+        bound_timestamp(record, now);
+        return record;
+    };
+    EXPECT_EQ(bounded(Destination::Outcomes, std::nullopt).timestamp, now);
+    EXPECT_EQ(bounded(Destination::DeadLetters, now - Millis{1}).timestamp, now - Millis{1});
+    EXPECT_THAT(bounded(Destination::DeadLetters, now).headers, IsEmpty());
+    const OutRecord future = bounded(Destination::DeadLetters, now + std::chrono::hours{2});
+    EXPECT_EQ(future.timestamp, now);
+    EXPECT_THAT(future.headers, ElementsAre(Header{"postlane.timestamp",
+                                                   format_time(now + std::chrono::hours{2})}));
+    EXPECT_THAT(bounded(Destination::Suppressions, now + Millis{1}).headers, IsEmpty());
 }
 
 }  // namespace

@@ -9,6 +9,7 @@ namespace {
 
 constexpr Time kTransactionTimeout = 15 * kSecond;
 constexpr Time kCommitTimeout = 20 * kSecond;
+constexpr Time kReplayPatience = 60 * kSecond;
 constexpr std::size_t kRecordBytesMax = 1'048'588;
 // Also when a kill unwinds the stack.
 class InFlight {
@@ -104,6 +105,17 @@ Result<void> SimLedgerLog::replay(Offset from, Offset end,
                                   const std::function<bool(const Record&)>& each) {
     if (auto asked = question("replay"); !asked) {
         return asked;
+    }
+    // A reader of committed data waits at an open transaction, a successor's for one, until it is decided.
+    if (env_.mutant != Mutant::ReadsUncommitted) {
+        const Time until = env_.now() + kReplayPatience;
+        while (env_.broker.last_stable_offset(Topic::Ledger, partition_) <
+               std::min(end, env_.broker.end_offset(Topic::Ledger, partition_))) {
+            if (env_.now() >= until) {
+                return fail(ErrorCode::Unavailable, "an open transaction is never decided");
+            }
+            env_.scheduler.sleep(env_.latency());
+        }
     }
     const auto& log = env_.broker.log(Topic::Ledger, partition_);
     for (std::size_t at = env_.broker.position_of(Topic::Ledger, partition_, from); at < log.size();
