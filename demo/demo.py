@@ -232,7 +232,7 @@ def judge(demo):
 
 
 def run(options):
-    directory = os.path.join(RUN, "demo")
+    directory = options.directory
     if os.path.exists(os.path.join(directory, "kafka", "cluster.json")):
         Cluster(os.path.join(directory, "kafka")).stop()
     shutil.rmtree(directory, ignore_errors=True)
@@ -343,6 +343,7 @@ def main():
     parser.add_argument("command", nargs="?", choices=("run", "up", "down"), default="run")
     parser.add_argument("--recipients", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--directory", default=os.path.join(RUN, "demo"), help="of `run`: emptied first, left behind")
     options = parser.parse_args()
     if options.command != "down" and not os.path.exists(harness.BINARY):
         print(f"{harness.BINARY} is missing: run `make build` first", file=sys.stderr)

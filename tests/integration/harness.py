@@ -269,12 +269,13 @@ class Instance(Process):
 
 
 class Feed:
-    """Produces events and keeps when each suppression was sent and acknowledged."""
+    """Produces events and keeps when each suppression was sent and acknowledged. `settings`: more of the producer's."""
 
-    def __init__(self, stack, settings):
+    def __init__(self, stack, settings=None):
         self._stack = stack
         self._producer = Producer({"bootstrap.servers": stack.bootstrap, "partitioner": "murmur2_random", "acks": "all",
-                                   "linger.ms": 2, "enable.idempotence": True, "log_level": 0, **settings})
+                                   "linger.ms": 2, "enable.idempotence": True, "log_level": 0,
+                                   **(settings or {})})
         self._acks = open(stack.acks_path, "a", encoding="utf-8")  # pylint: disable=consider-using-with
         self._numbers = itertools.count(1)
         self._stop = threading.Event()
@@ -423,7 +424,7 @@ class Stack:
         self.sandbox = Sandbox(self.directory, **(faults or {})).start()
         self.base = merged(self._defaults(prefix, provider or {}), config)
         self.instances = []
-        self.feed = Feed(self, feed or {})
+        self.feed = Feed(self, feed)
         self.outcomes = Outcomes(self)
 
     def _defaults(self, prefix, provider):
