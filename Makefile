@@ -68,7 +68,9 @@ else
 	@ctest --test-dir build --output-on-failure --no-tests=error --label-regex '^sim$$'
 endif
 
-chaos: build ## real kills, pauses and broker deaths; LONG=1 or HOURS=2 for the campaign, SEED=, ONLY="kills brokers"
+chaos: install ## real kills, pauses and broker deaths; LONG=1 or HOURS=2 for the campaign, SEED=, ONLY="kills brokers"
+	@cmake --preset release --log-level=WARNING
+	@cmake --build --preset release --target postlane postlane-bench-ledger
 	@/usr/bin/python3 tests/chaos/run.py $(if $(LONG),--long) $(if $(HOURS),--hours $(HOURS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 

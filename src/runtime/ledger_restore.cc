@@ -8,6 +8,8 @@ namespace postlane {
 namespace {
 
 constexpr std::size_t kReplayFlushOperations = 4'000;
+constexpr std::size_t kLoadBytes = 8U << 20U;  // sorted at once, per partition
+constexpr std::size_t kOperationBytes = 80;    // about, besides its key and value
 constexpr std::size_t kMessagesScanned = 10'000;
 
 }  // namespace
@@ -61,8 +63,8 @@ Result<void> LedgerView::replay(const LedgerLog::Record& record) {
             return tl::unexpected<Error>(row.error());
         }
         if (row->halt) {
-            replay_batch_.operations.push_back(
-                {ledger::wake_key(halt_wake(key->recipient, key->id, *row->halt)), std::string()});
+            replay_put(ledger::wake_key(halt_wake(key->recipient, key->id, *row->halt)),
+                       std::string());
         }
     }
     if (key->kind == ledger::Kind::Message) {
@@ -70,19 +72,20 @@ Result<void> LedgerView::replay(const LedgerLog::Record& record) {
             return replayed;
         }
     } else {
-        replay_batch_.operations.push_back(
-            {std::string(record.key),
-             record.value ? std::optional<std::string>(std::string(*record.value)) : std::nullopt});
+        replay_put(
+            std::string(record.key),
+            record.value ? std::optional<std::string>(std::string(*record.value)) : std::nullopt);
     }
-    return replay_batch_.operations.size() >= kReplayFlushOperations ? flush_replay()
-                                                                     : Result<void>{};
+    const bool full = store_was_kept_ ? replay_batch_.operations.size() >= kReplayFlushOperations
+                                      : replay_bytes_ >= kLoadBytes;
+    return full ? flush_replay() : Result<void>{};
 }
 
 Result<void> LedgerView::replay_message(const ledger::Key& key, const LedgerLog::Record& record) {
     const std::string bytes(record.key);
     if (!record.value) {
         unpin(bytes);
-        replay_batch_.operations.push_back({bytes, std::nullopt});
+        replay_put(bytes, std::nullopt);
         return {};
     }
     auto row = ledger::decode_message(*record.value);
@@ -116,12 +119,18 @@ Result<void> LedgerView::replay_message(const ledger::Key& key, const LedgerLog:
         if (!ended || row->ended_ahead) {
             entry = ledger::encode_step(StepEntry{row->sequence->step, id, ended});
         }
-        replay_batch_.operations.push_back({step_key, std::move(entry)});
+        // In a store that began empty there is nothing to delete unless this replay put it there.
+        if (entry) {
+            replayed_steps_.insert(step_key);
+        }
+        if (entry || store_was_kept_ || replayed_steps_.erase(step_key) > 0) {
+            replay_put(step_key, std::move(entry));
+        }
     }
     if (const auto wake = wake_of(key.recipient, id, *row)) {
-        replay_batch_.operations.push_back({ledger::wake_key(*wake), std::string()});
+        replay_put(ledger::wake_key(*wake), std::string());
     }
-    replay_batch_.operations.push_back({bytes, std::string(*record.value)});
+    replay_put(bytes, std::string(*record.value));
     return {};
 }
 
@@ -159,17 +168,28 @@ Result<void> LedgerView::give_up_step(const ledger::Key& key, std::string_view s
     return store_.write(out);
 }
 
+void LedgerView::replay_put(std::string key, std::optional<std::string> value) {
+    replay_bytes_ += key.size() + (value ? value->size() : 0) + kOperationBytes;
+    replay_batch_.operations.push_back({std::move(key), std::move(value)});
+}
+
 Result<void> LedgerView::flush_replay() {
-    auto written = store_.write(replay_batch_);
+    auto written = store_was_kept_ ? store_.write(replay_batch_) : store_.load(replay_batch_);
     replay_batch_.operations.clear();
+    replay_bytes_ = 0;
     return written;
 }
 
 Result<void> LedgerView::replayed(Offset ledger_next, Instant now) {
-    add_position(replay_batch_, ledger_next, now);
     message_memo_.reset();
     suppressions_memo_.reset();
-    return flush_replay();
+    replayed_steps_ = {};
+    if (auto flushed = flush_replay(); !flushed) {
+        return flushed;
+    }
+    StoreBatch position;  // last: without it the next start begins from nothing
+    add_position(position, ledger_next, now);
+    return store_.write(position);
 }
 
 std::vector<LedgerView::OpenIntent> LedgerView::open_intents() const {

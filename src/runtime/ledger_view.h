@@ -14,6 +14,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -155,6 +156,7 @@ private:
     [[nodiscard]] Result<void> replay_message(const ledger::Key& key,
                                               const LedgerLog::Record& record);
     [[nodiscard]] Result<void> give_up_step(const ledger::Key& key, std::string_view step_key_now);
+    void replay_put(std::string key, std::optional<std::string> value);
     [[nodiscard]] Result<void> flush_replay();
     [[nodiscard]] Offset oldest_pinned(Offset otherwise) const;
     void fail_with(const Error& error) const;
@@ -182,7 +184,9 @@ private:
     std::optional<GenesisRow> genesis_;
     OffsetsRow offsets_;
     StoreBatch replay_batch_;
+    std::size_t replay_bytes_ = 0;
     bool store_was_kept_ = false;
+    std::unordered_set<std::string> replayed_steps_;  // put by this replay and not deleted since
     std::vector<ledger::Wake> new_wakes_;
     mutable std::optional<Error> failure_;
     // What the last questions were answered with: one decision asks the same several times.

@@ -77,7 +77,8 @@ BootInstant Partition::start() {
     next_status_ = {};
     enter(Stage::Running, PartitionState::Running);
     around_.log(Severity::Info, "partition.running",
-                "partition " + std::to_string(id_) + " is running, sends from offset " +
+                "partition " + std::to_string(id_) + " is running, " + std::to_string(replayed_) +
+                    " ledger records replayed, sends from offset " +
                     std::to_string(runner_->next_offsets().sends));
     return around_.clock.boot_now();
 }
@@ -275,7 +276,7 @@ Result<void> Partition::first_start(const LedgerLog::Range& range) {
 }
 
 Result<void> Partition::replay(Offset from, Offset end) {
-    std::uint64_t replayed = 0;
+    replayed_ = 0;
     std::optional<Error> failed;
     auto& view = runner_->ledger();
     if (auto loaded = view.load_cursors(); !loaded) {
@@ -287,9 +288,9 @@ Result<void> Partition::replay(Offset from, Offset end) {
             failed = taken.error();
             return false;
         }
-        replayed += 1;
+        replayed_ += 1;
         crash_point(CrashPoint::Restore);
-        if (replayed % kProgressEvery == 0) {
+        if (replayed_ % kProgressEvery == 0) {
             around_.metrics.restore_progress(id_, end - record.offset);
             around_.log(Severity::Info, "partition.restoring",
                         "partition " + std::to_string(id_) + ": " +

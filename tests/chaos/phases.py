@@ -4,6 +4,7 @@ import time
 
 import faults
 import points
+import restore as restoring
 from world import Broken, World
 
 
@@ -101,4 +102,11 @@ def rolling(directory, seed, long, ledger):
                     f"{longest:.2f} s")
 
 
-PHASES = {phase.__name__: phase for phase in (kills, machines, broker, brokers, rolling)}
+def restore(directory, _seed, long, ledger):
+    """A ledger of some size into an empty store; a kill -9 with the store as it was."""
+    wanted = 200_000
+    rate = restoring.measure(directory, 2_000_000 if long else 600_000, ledger)
+    ledger.note(f"restore: best of three {rate:,.0f} entries a second, wanted {wanted:,}")
+
+
+PHASES = {phase.__name__: phase for phase in (kills, machines, broker, brokers, rolling, restore)}

@@ -30,6 +30,9 @@ public:
         std::string_view begin, std::string_view end, std::size_t limit) const = 0;
     // All of it or nothing, also over kill -9. Not synced: the ledger topic is the truth.
     [[nodiscard]] virtual Result<void> write(const StoreBatch& batch) = 0;
+    // For filling an empty store: as write(), but nothing of it needs to outlive a kill until the next write(), and it
+    // may be large. The last operation of a key counts. The batch comes back in any order.
+    [[nodiscard]] virtual Result<void> load(StoreBatch& batch) { return write(batch); }
     // Empties it: the next thing is a rebuild from the ledger.
     [[nodiscard]] virtual Result<void> wipe() = 0;
     // Bytes on disk, about.

@@ -42,6 +42,7 @@ public:
     [[nodiscard]] Result<std::vector<std::pair<std::string, std::string>>> scan(
         std::string_view begin, std::string_view end, std::size_t limit) const override;
     [[nodiscard]] Result<void> write(const StoreBatch& batch) override;
+    [[nodiscard]] Result<void> load(StoreBatch& batch) override;
     // Sets the database aside instead of deleting it if it was found corrupt. After an error the
     // store answers Unavailable until wipe() or reopen() succeeds.
     [[nodiscard]] Result<void> wipe() override;

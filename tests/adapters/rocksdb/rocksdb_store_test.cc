@@ -299,6 +299,24 @@ TEST_F(RocksDbStoreTest, KillLeavesAPrefix) {
     }
 }
 
+TEST_F(RocksDbStoreTest, LoadsUnsortedBatchesOfWhichTheLastOperationOfAKeyCounts) {
+    {
+        const auto store = open();
+        StoreBatch first{{{"c", "old"}, {"a", "1"}, {"c", "new"}, {"d", "gone later"}}};
+        StoreBatch second{{{"e", "5"}, {"d", std::nullopt}, {"b", "2"}, {"e", "6"}}};
+        StoreBatch nothing;
+        ASSERT_TRUE(store->load(first).has_value());
+        ASSERT_TRUE(store->load(second).has_value());
+        ASSERT_TRUE(store->load(nothing).has_value());
+        ASSERT_TRUE(store->write({{{"b", "3"}}}).has_value());
+    }
+    const auto store = open();
+    EXPECT_THAT(store->scan("a", "z", 10).value(),
+                ElementsAre(Pair("a", "1"), Pair("b", "3"), Pair("c", "new"), Pair("e", "6")));
+    EXPECT_EQ(store->get("d").value(), std::nullopt);
+    EXPECT_THAT(files_with(directory(), ".tmp"), IsEmpty());
+}
+
 // In a process of its own, whose files must not grow any more.
 [[noreturn]] void fill_the_disk_and_close(const fs::path& directory) {
     std::signal(SIGXFSZ, SIG_IGN);
