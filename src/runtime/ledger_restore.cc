@@ -184,6 +184,10 @@ Result<void> LedgerView::replayed(Offset ledger_next, Instant now) {
     message_memo_.reset();
     suppressions_memo_.reset();
     replayed_steps_ = {};
+    if (store_was_kept_) {
+        add_position(replay_batch_, ledger_next, now);
+        return flush_replay();
+    }
     if (auto flushed = flush_replay(); !flushed) {
         return flushed;
     }

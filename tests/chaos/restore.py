@@ -22,7 +22,7 @@ class Watch(threading.Thread):
     def __init__(self, instance):
         super().__init__(daemon=True)
         self._instance, self._end = instance, threading.Event()
-        self.to_go, self.started_while_restoring, self.told_by_readyz = [], [], 0
+        self.to_go, self.told = [], {"startupz": 0, "readyz": 0}
 
     def run(self):
         while not self._end.wait(0.1):
@@ -33,9 +33,9 @@ class Watch(threading.Thread):
                         if line.startswith("postlane_restore_remaining_records{"))
             self.to_go.append(to_go)
             if to_go > 0:
-                self.started_while_restoring.append(http("GET", self._instance.telemetry + "/startupz", timeout=1))
-                answer = http("GET", self._instance.telemetry + "/readyz", timeout=1)[1]
-                self.told_by_readyz += "records to restore" in answer
+                for probe in self.told:
+                    answer = http("GET", f"{self._instance.telemetry}/{probe}?verbose", timeout=1)[1]
+                    self.told[probe] += "records to restore" in answer
 
     def close(self):
         self._end.set()
@@ -86,9 +86,14 @@ def _cold(stack, entries, ledger):
         ledger.note(f"restore: {entries} entries in {took:.2f} s, {entries / took:,.0f} a second, "
                     f"{entries / cpu:,.0f} a second of processor time; "
                     f"{len(_at(log, 'partition.restoring'))} lines of progress, {seen} changes of "
-                    f"postlane_restore_remaining_records, {watch.told_by_readyz} answers of /readyz that told it, "
-                    f"/startupz {sorted({status for status, _ in watch.started_while_restoring})}")
-        instance.kill9()
+                    f"postlane_restore_remaining_records, probes that told it: {watch.told}")
+        if not all(watch.told.values()) or not seen:
+            raise Broken("a restore of seconds was not to be seen in /metrics, /startupz and /readyz")
+        instance.terminate()
+        verified = stack.run("ledger", "verify", "-c", instance.config_path, timeout=180)
+        if verified.returncode != 0:
+            raise Broken("the restored stores differ from the ledger:\n"
+                         f"{verified.stdout[-2000:]}{verified.stderr[-2000:]}")
     return max(rates)
 
 

@@ -42,6 +42,17 @@ HttpReply livez(const StatusSource& source, const HttpCall& call) {
     return probe_reply(checks, call);
 }
 
+void add_partitions(Checks& checks, const StatusSource& source, bool must_run) {
+    for (const PartitionStatus& partition : source.partitions()) {
+        std::string detail(to_string(partition.state));
+        if (partition.restore_remaining_records) {
+            detail += fmt::format(", {} records to restore", *partition.restore_remaining_records);
+        }
+        checks.add(!must_run || partition.state == PartitionState::Running,
+                   fmt::format("partition {}", partition.partition), detail);
+    }
+}
+
 // Lag and staleness never count: they would stop a rollout that could cure them.
 HttpReply readyz(const StatusSource& source, const HttpCall& call) {
     Checks checks;
@@ -49,20 +60,14 @@ HttpReply readyz(const StatusSource& source, const HttpCall& call) {
     checks.add(source.group_joined(), "group joined");
     checks.add(source.address_view_loaded(), "suppressions by address loaded");
     checks.add(!source.draining(), "not draining");
-    for (const PartitionStatus& partition : source.partitions()) {
-        std::string detail(to_string(partition.state));
-        if (partition.restore_remaining_records) {
-            detail += fmt::format(", {} records to restore", *partition.restore_remaining_records);
-        }
-        checks.add(partition.state == PartitionState::Running,
-                   fmt::format("partition {}", partition.partition), detail);
-    }
+    add_partitions(checks, source, true);
     return probe_reply(checks, call);
 }
 
 HttpReply startupz(const StatusSource& source, const HttpCall& call) {
     Checks checks;
     checks.add(source.started(), "started");
+    add_partitions(checks, source, false);  // told, but a restore is no reason for a restart
     return probe_reply(checks, call);
 }
 

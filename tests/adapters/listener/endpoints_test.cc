@@ -213,6 +213,15 @@ TEST_F(EndpointsTest, StartedOnlyOnceStarted) {
     EXPECT_EQ(get({"startupz"}).status, 503);
 }
 
+TEST_F(EndpointsTest, ARestoreIsToldByStartupzAndIsNoReasonForARestart) {
+    status_.assigned = {{.partition = 2,
+                         .state = PartitionState::Restoring,
+                         .restore_remaining_records = 1'500'000}};
+    EXPECT_EQ(get({"startupz"}).status, 200);
+    EXPECT_EQ(get({"startupz"}, "verbose").body,
+              "ok started\nok partition 2: restoring, 1500000 records to restore\npassed\n");
+}
+
 TEST_F(EndpointsTest, MetricsAreServedAsTheExpositionFormat) {
     const HttpReply reply = get({"metrics"});
     EXPECT_EQ(reply.body, "metric 1\n");
