@@ -147,7 +147,6 @@ private:
     CommitPacer pacer_;
     std::vector<BootInstant> restarts_;
     Millis start_backoff_{0};
-    std::uint64_t replayed_ = 0;  // by the start of this epoch
     BootInstant next_start_{};
     BootInstant last_commit_{};
     BootInstant quiet_until_{};

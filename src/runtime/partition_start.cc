@@ -77,8 +77,7 @@ BootInstant Partition::start() {
     next_status_ = {};
     enter(Stage::Running, PartitionState::Running);
     around_.log(Severity::Info, "partition.running",
-                "partition " + std::to_string(id_) + " is running, " + std::to_string(replayed_) +
-                    " ledger records replayed, sends from offset " +
+                "partition " + std::to_string(id_) + " is running, sends from offset " +
                     std::to_string(runner_->next_offsets().sends));
     return around_.clock.boot_now();
 }
@@ -276,7 +275,7 @@ Result<void> Partition::first_start(const LedgerLog::Range& range) {
 }
 
 Result<void> Partition::replay(Offset from, Offset end) {
-    replayed_ = 0;
+    std::uint64_t replayed = 0;
     std::optional<Error> failed;
     auto& view = runner_->ledger();
     if (auto loaded = view.load_cursors(); !loaded) {
@@ -288,9 +287,9 @@ Result<void> Partition::replay(Offset from, Offset end) {
             failed = taken.error();
             return false;
         }
-        replayed_ += 1;
+        replayed += 1;
         crash_point(CrashPoint::Restore);
-        if (replayed_ % kProgressEvery == 0) {
+        if (replayed % kProgressEvery == 0) {
             around_.metrics.restore_progress(id_, end - record.offset);
             around_.log(Severity::Info, "partition.restoring",
                         "partition " + std::to_string(id_) + ": " +
@@ -312,6 +311,9 @@ Result<void> Partition::replay(Offset from, Offset end) {
         status_.restore_remaining = 0;
     }
     around_.metrics.restore_progress(id_, 0);
+    around_.log(Severity::Info, "partition.restored",
+                "partition " + std::to_string(id_) + ": " + std::to_string(replayed) +
+                    " ledger records replayed");
     // Too old, if the process dies before a commit tells the broker's time: better than young by a clock that is wrong.
     return view.replayed(end, around_.broker_clock.known() ? now().broker : Instant{});
 }
