@@ -213,6 +213,7 @@ class Bench:
         self.options, self.directory = options, directory
         self.floor = self._program("bench/postlane-bench-floor")
         self.load = self._program("bench/postlane-bench-load")
+        self.ledger = self._program("bench/postlane-bench-ledger") if options.ledger_rows else None
         self.postlane = self._program("postlane") if not options.floor_only else None
         self.sandbox = [self._program("src/sandbox/postlane-sandbox")]
         self.cluster = kafka_node.Cluster(os.path.join(directory, "kafka"), heap_mb=1024)
@@ -365,8 +366,19 @@ class Bench:
         return {"rate": rate, "sends": sends, "p50_ms": waits[len(waits) // 2] / 1000,
                 "p99_ms": waits[int(len(waits) * 0.99)] / 1000, "max_ms": waits[-1] / 1000}
 
-    def _await_ready(self, postlane):
-        deadline = time.monotonic() + 60
+    def fill_ledger(self, prefix, config):
+        """A ledger that remembers millions of ended messages, restored before anything is measured."""
+        say(f"a ledger of {self.options.ledger_rows} rows")
+        filler = self._keep(Program(
+            [self.ledger, "--bootstrap", self.cluster.bootstrap, "--topic", f"{prefix}.ledger", "--entries",
+             str(self.options.ledger_rows)], os.path.join(self.directory, "ledger.log")))
+        filler.wait(self.options.timeout)
+        postlane = self.start_postlane(config)
+        self._await_ready(postlane, self.options.timeout)
+        self.end_postlane(postlane)
+
+    def _await_ready(self, postlane, seconds=60):
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if not postlane.running():
                 raise BenchError(f"postlane does not start: {postlane.complaint()}")
@@ -374,7 +386,7 @@ class Bench:
                 http(self.telemetry + "/readyz")
                 return
             time.sleep(0.1)
-        raise BenchError(f"postlane is not ready after a minute: {postlane.complaint()}")
+        raise BenchError(f"postlane is not ready after {seconds} s: {postlane.complaint()}")
 
     def measure(self, latency_ms):
         self.runs += 1
@@ -383,7 +395,9 @@ class Bench:
         if latency_ms >= 50 and sends > 60_000:
             sends = 60_000  # a tenth of a second on 512 wires: more would only take longer
         say(f"latency {latency_ms} ms: {sends} sends")
-        self.make_topics(prefix, "http://to.be.named")
+        config = self.make_topics(prefix, "http://to.be.named")
+        if self.options.ledger_rows:
+            self.fill_ledger(prefix, config)
         self.fill(prefix, sends).wait(self.options.timeout)
         row = {"latency_ms": latency_ms, "sends": sends, "floor": self.measure_floor(prefix, latency_ms, sends)}
         if self.postlane is None:
@@ -425,6 +439,7 @@ def parse(arguments):
     parser.add_argument("--latencies", default="0,10,100", help="of the sandbox, in ms, separated by commas")
     parser.add_argument("--recipients", type=int, default=0, help="default: a third of the sends")
     parser.add_argument("--zipf", type=float, default=0, help="exponent of the recipients' distribution; 0: all alike")
+    parser.add_argument("--ledger-rows", type=int, default=0, help="ended messages that the ledger remembers already")
     parser.add_argument("--in-flight", type=int, default=512, help="on the wire; postlane gets twice as many credits")
     parser.add_argument("--io-threads", type=int, default=1)
     parser.add_argument("--rate", type=float, default=0, help="of the open loop; default: half of the measured one")
