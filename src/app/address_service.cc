@@ -63,7 +63,7 @@ Result<void> AddressService::turn(Millis wait_max) {
     }
     const bool idle = records.empty();
     if (!idle) {
-        if (auto applied = apply(std::move(records)); !applied) {
+        if (auto applied = apply(records); !applied) {
             return {};  // the store says failed() now
         }
     }

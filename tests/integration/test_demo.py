@@ -8,8 +8,9 @@ from harness import REPOSITORY
 
 
 def test_the_demo_ends_with_every_promise_held(tmp_path):
-    ended = subprocess.run([sys.executable, os.path.join(REPOSITORY, "demo", "demo.py"), "run", "--recipients", "1500",
-                            "--directory", str(tmp_path / "demo")], capture_output=True, text=True, timeout=180, check=False)
+    command = [sys.executable, os.path.join(REPOSITORY, "demo", "demo.py"), "run", "--recipients", "1500",
+               "--directory", str(tmp_path / "demo")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     for said in ("kill -9 of postlane", "restored its ledger", "verdict: HELD"):
         assert said in ended.stdout, ended.stdout
