@@ -350,7 +350,7 @@ private:
         return fail(ErrorCode::Rejected, "this view of a store is for reading");
     }
     template <class T>
-    Result<T> read(std::function<Result<T>(const Store&)> question) const {
+    Result<T> read(const std::function<Result<T>(const Store&)>& question) const {
         auto answer =
             set_.ask<Result<T>>(partition_, [question](Partition& asked) -> AdminResult<Result<T>> {
                 return question(asked.runner()->ledger().store());
