@@ -65,6 +65,13 @@ struct Key {
 [[nodiscard]] std::string step_prefix(const RecipientId& recipient, std::string_view sequence_id);
 [[nodiscard]] std::string step_key(const RecipientId& recipient, std::string_view sequence_id,
                                    Step step);
+[[nodiscard]] std::string steps_begin();  // of all sequences; prefix_end() of it is behind the last
+struct StepKey {
+    RecipientId recipient;
+    std::string sequence_id;
+    Step step = 0;
+};
+[[nodiscard]] Result<StepKey> parse_step_key(std::string_view key);
 [[nodiscard]] std::string encode_step(const StepEntry& entry);  // the key has the step
 [[nodiscard]] Result<StepEntry> decode_step(std::string_view key, std::string_view value);
 

@@ -120,6 +120,22 @@ std::string step_key(const RecipientId& recipient, std::string_view sequence_id,
     return out.take();
 }
 
+std::string steps_begin() {
+    return local_key(kStep).take();
+}
+
+Result<StepKey> parse_step_key(std::string_view key) {
+    StepKey parsed;
+    Reader in = local_key(kStep, key);
+    parsed.recipient = RecipientId(take_text(in));
+    parsed.sequence_id = take_text(in);
+    parsed.step = in.big_endian();
+    if (!in.finish()) {
+        return corrupt("step key", key);
+    }
+    return parsed;
+}
+
 std::string encode_step(const StepEntry& entry) {
     Writer out = versioned();
     out.u8(entry.ended ? 1 : 0);

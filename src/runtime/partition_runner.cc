@@ -43,6 +43,8 @@ PartitionRunner::~PartitionRunner() {
 void PartitionRunner::begin(BootInstant fenced_at, const Now& now) {
     offsets_ = view_.offsets();
     proofs_.applied_through(offsets_.suppressions);
+    held_from_ = ledger::steps_begin();
+    count_held(now);
     registry_.opened(partition_);
     const std::vector<LedgerView::OpenIntent> intents = view_.open_intents();
     std::set<AttemptId> open;
@@ -157,8 +159,9 @@ void PartitionRunner::perform(const RecipientId& recipient, Effects effects, con
         } else if (const auto* sequence = std::get_if<PutSequence>(&effect)) {
             const auto before = view_.sequence(sequence->sequence_id);
             ordering_.sequences += before ? 0U : 1U;
-            ordering_.held +=
-                std::int64_t{sequence->row.held} - (before ? std::int64_t{before->held} : 0);
+            held_changed(
+                recipient, sequence->sequence_id,
+                std::int64_t{sequence->row.held} - (before ? std::int64_t{before->held} : 0));
             view_.put(*sequence);
         } else if (const auto* suppressions = std::get_if<PutSuppressions>(&effect)) {
             view_.put(*suppressions);
@@ -258,6 +261,7 @@ void PartitionRunner::decide(const Now& now) {
         blocked_routes_.clear();
         blocked_until_ = {};
     }
+    count_held(now);
     decide_suppressions(now);
     publish_freshness();
     decide_results(now);
@@ -508,6 +512,7 @@ Result<void> PartitionRunner::committed(const CommitReceipt& receipt, const Now&
     registry_.settled(std::exchange(settled_, {}));
     note_new_wakes();
     hand_over_departures();
+    count_held(now);
     metrics_.in_flight(partition_, static_cast<std::int64_t>(open_.size()));
     metrics_.held(partition_, std::max<std::int64_t>(0, ordering_.held));
     return {};

@@ -55,7 +55,7 @@ struct RunnerPorts {
     std::size_t max_record_bytes;  // what the dead-letter topic takes
 };
 
-// For /metrics/ordering and status pages; since this runner began.
+// For /metrics/ordering and status pages; since this runner began, but held: now.
 struct OrderingCounts {
     std::uint64_t out_of_order = 0;
     std::uint64_t gaps = 0;
@@ -207,6 +207,9 @@ private:
     void note_new_wakes();
     void note_wake(const ledger::Wake& wake);
     void sweep(const Now& now);
+    void count_held(const Now& now);
+    void held_changed(const RecipientId& recipient, const std::string& sequence_id,
+                      std::int64_t by);
 
     const Config& config_;
     const PartitionId partition_;
@@ -244,6 +247,7 @@ private:
     BootInstant blocked_until_{};
     Instant next_expiry_check_{};
     std::string sweep_from_;
+    std::optional<std::string> held_from_;  // steps from here on are not in ordering_.held yet
     BootInstant next_sweep_{};
 
     // Of the batch being made.

@@ -68,6 +68,10 @@ BootInstant Partition::start() {
         return restore(around_.clock.boot_now());
     };
     const auto begun = begin();
+    if (!begun && (draining_ || discarded_)) {
+        stop();
+        return around_.clock.boot_now();  // turn() says that it has stopped
+    }
     if (!begun) {
         start_failed(begun.error());
         next_start_ = around_.clock.boot_now() + start_backoff_;
@@ -283,6 +287,10 @@ Result<void> Partition::replay(Offset from, Offset end) {
     }
     around_.metrics.restore_progress(id_, end - from);
     auto read = log_->replay(from, end, [&](const LedgerLog::Record& record) {
+        if (draining_ || discarded_) {
+            failed = Error{ErrorCode::Unavailable, "asked to stop while it was restored"};
+            return false;
+        }
         if (auto taken = view.replay(record); !taken) {
             failed = taken.error();
             return false;

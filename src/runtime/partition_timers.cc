@@ -11,6 +11,7 @@ namespace {
 constexpr std::size_t kWakesPerScan = 256;
 constexpr std::size_t kMoreScanned = 1'024;
 constexpr std::size_t kSweepRows = 256;
+constexpr std::size_t kHeldSequences = 256;
 constexpr std::chrono::seconds kSweepInterval{1};
 constexpr Millis kRoomCheckInterval{20};
 constexpr std::size_t kParkedKeep = 128;
@@ -282,7 +283,44 @@ void PartitionRunner::sweep(const Now& now) {
     sweep_from_ = rows->size() < kSweepRows ? std::string() : rows->back().first + '\0';
 }
 
+// How many steps are held when a partition begins: those of every sequence that has a live step. A slice at a time, so
+// that millions of them keep nobody's mail waiting; and only what is committed, which the store shows.
+void PartitionRunner::count_held(const Now& now) {
+    if (!held_from_ || has_batch()) {
+        return;
+    }
+    const std::string end = ledger::prefix_end(ledger::steps_begin());
+    for (std::size_t slice = 0; slice < kHeldSequences && held_from_; ++slice) {
+        const auto steps = view_.store().scan(*held_from_, end, 1);
+        if (!steps || steps->empty()) {
+            held_from_
+                .reset();  // a store that cannot be read ends this runner as soon as it is asked for more
+            break;
+        }
+        const auto key = ledger::parse_step_key(steps->front().first);
+        if (!key) {
+            held_from_.reset();
+            break;
+        }
+        view_.focus(key->recipient, now.broker);
+        const auto row = view_.sequence(key->sequence_id);
+        ordering_.held += row ? std::int64_t{row->held} : 0;
+        held_from_ = ledger::prefix_end(ledger::step_prefix(key->recipient, key->sequence_id));
+    }
+    metrics_.held(partition_, std::max<std::int64_t>(0, ordering_.held));
+}
+
+void PartitionRunner::held_changed(const RecipientId& recipient, const std::string& sequence_id,
+                                   std::int64_t by) {
+    if (by != 0 && (!held_from_ || ledger::step_prefix(recipient, sequence_id) < *held_from_)) {
+        ordering_.held += by;
+    }
+}
+
 BootInstant PartitionRunner::next_wake(const Now& now) const {
+    if (held_from_ && !has_batch()) {
+        return now.boot;
+    }
     BootInstant next = next_sweep_;
     for (const auto& [route, timer] : timers_) {
         if (timer.next_at < Instant::max()) {

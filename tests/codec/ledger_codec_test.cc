@@ -493,6 +493,12 @@ TEST(StepKey, SortsByNumberWithinItsSequence) {
         const auto back = decode_step(keys.back(), encode_step(entry));
         ASSERT_TRUE(back.has_value());
         EXPECT_TRUE(*back == entry);
+        const auto place = parse_step_key(keys.back());
+        ASSERT_TRUE(place.has_value());
+        EXPECT_EQ(place->recipient, kAnn);
+        EXPECT_EQ(place->sequence_id, "drip");
+        EXPECT_EQ(place->step, step);
+        EXPECT_TRUE(keys.back() > steps_begin() && keys.back() < prefix_end(steps_begin()));
     }
     EXPECT_TRUE(std::is_sorted(keys.begin(), keys.end()));
     const std::string other = step_key(kAnn, "drip2", 1);
@@ -504,8 +510,10 @@ TEST(StepKey, DamageIsCorrupt) {
     const std::string value = encode_step({7, MessageId("m"), true});
     for (std::size_t size = 0; size < key.size(); ++size) {
         EXPECT_FALSE(decode_step(key.substr(0, size), value).has_value());
+        EXPECT_FALSE(parse_step_key(key.substr(0, size)).has_value());
     }
     EXPECT_FALSE(decode_step(key + "x", value).has_value());
+    EXPECT_FALSE(parse_step_key(wake_key(Wake{})).has_value());
     EXPECT_FALSE(decode_step(key, "").has_value());
     EXPECT_FALSE(decode_step(key, "\1").has_value());
     EXPECT_FALSE(decode_step(key, "\1\2m").has_value());

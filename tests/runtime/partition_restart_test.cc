@@ -85,6 +85,35 @@ TEST(PartitionRestartTest, NothingIsCountedBeforeItsCommit) {
     EXPECT_EQ(bench.metrics.attempts[AnswerClass::Accepted], 1U);
 }
 
+TEST(PartitionRestartTest, HeldStepsAreCountedAgain) {
+    RunnerBench bench;
+    const auto name = [](int number) { return "r" + std::to_string(number); };
+    constexpr int kRecipients = 600;  // more than are counted at once
+    for (int number = 0; number < kRecipients; ++number) {
+        bench.send_step(name(number), "m3", 3);
+    }
+    bench.send_step("ann", "m1", 1);  // not held, nor is what waits behind it
+    bench.send_step("ann", "m2", 2);
+    bench.settle();
+    EXPECT_EQ(bench.metrics.held_now, kRecipients);
+
+    bench.metrics.held_now = 0;
+    bench.start();
+    EXPECT_GT(bench.metrics.held_now, 0);
+    EXPECT_EQ(bench.runner->next_wake(bench.now), bench.now.boot);  // there is more to count
+    // Changes on both sides of what has been counted.
+    bench.send_step(name(0), "m4", 4);
+    bench.send_step(name(599), "m4", 4);
+    bench.send_step(name(1), "m1", 1);
+    bench.send_step(name(1), "m2", 2);
+    bench.send_step(name(598), "m1", 1);
+    bench.send_step(name(598), "m2", 2);
+    bench.settle();
+    EXPECT_EQ(bench.metrics.held_now, kRecipients + 2 - 2);
+    EXPECT_EQ(bench.runner->ordering().held, kRecipients);
+    EXPECT_GT(bench.runner->next_wake(bench.now), bench.now.boot);
+}
+
 TEST(PartitionRestartTest, OwnIntentOnTheWireIsAwaited) {
     RunnerBench bench;
     bench.send("ann", "m");
