@@ -9,6 +9,8 @@
 #include <cstring>
 #include <filesystem>
 #include <random>
+#include <utility>
+#include <vector>
 
 #include "adapters/kafka/transaction_log.h"
 #include "adapters/system/log.h"
@@ -418,18 +420,22 @@ std::unique_ptr<Instance::Owned> Instance::make_partition(PartitionId id) {
 }
 
 void Instance::on_assigned(const std::vector<PartitionId>& partitions) {
-    joined_ = true;
     metrics_.rebalanced("assigned");
     owned_count_ = partitions.size();
     flow_.set_share(partitions.size(), static_cast<std::size_t>(partition_count_.load()),
                     clock_.boot_now());
     log_event(LogLevel::Info, "group.assigned", "{} of {} partitions are ours", partitions.size(),
               partition_count_.load());
+    std::vector<std::pair<PartitionId, std::unique_ptr<Owned>>> made;
     for (const PartitionId id : partitions) {
-        auto owned = make_partition(id);
-        const std::lock_guard lock(mutex_);
+        made.emplace_back(id, make_partition(id));
+    }
+    // Together: nobody is called ready while some of them have not even begun to restore.
+    const std::lock_guard lock(mutex_);
+    for (auto& [id, owned] : made) {
         partitions_.insert_or_assign(id, std::move(owned));
     }
+    joined_ = true;
 }
 
 void Instance::on_revoked(const std::vector<PartitionId>& partitions, bool lost) {
