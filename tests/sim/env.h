@@ -35,6 +35,7 @@ struct Faults {
     double esp_refuse_connection = 0;
     double esp_account = 0;     // 401 for everybody, for a while
     double slow_hand_over = 0;  // a queue before the wire
+    double slow_polls = 0;      // the thread stops while it takes input; not in the swarm itself
     // Per second of the world.
     double kills = 0;
     double power_losses = 0;

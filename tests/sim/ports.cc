@@ -50,6 +50,9 @@ Result<void> SimInputStream::poll(std::vector<InputRecord>& out, std::size_t max
     if (!started_) {
         return {};
     }
+    if (env_.dice(env_.faults.slow_polls)) {
+        env_.scheduler.sleep(env_.random.between(kMillisecond, 400 * kMillisecond));
+    }
     const Offset start = env_.broker.start_offset(topic_, partition_);
     if (next_ < start && furthest_ >= start) {
         next_ = start;  // it was there already, and was rewound

@@ -70,6 +70,15 @@ TEST(Swarm, PromisesHoldWhateverHappens) {
     }
 }
 
+// When a message arrived, and so which proof of freshness it needs, is known only after the poll that brought it.
+TEST(Swarm, PromisesHoldWhereThreadsStopInTheMiddleOfAPoll) {
+    for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+        Options options = swarm_options(seed);
+        options.faults.slow_polls = 0.05;
+        EXPECT_EQ(judge(options).trouble, "") << "seed " << seed;
+    }
+}
+
 // Any seed, as it could be kept.
 TEST(Case, IsReadAsItIsWritten) {
     Case one;
