@@ -204,6 +204,7 @@ void Instance::start_threads() {
                       "cannot ask where the suppression topics end, so nothing is sent: {}",
                       error.detail);
         });
+    commits_ = std::make_unique<CommitActivity>(partition_count_);
     surroundings_ = std::make_unique<Surroundings>(Surroundings{
         .config = config_,
         .partition_count = partition_count_,
@@ -216,7 +217,7 @@ void Instance::start_threads() {
         .dispatcher = *dispatcher_,
         .freshness = *freshness_,
         .metrics = metrics_,
-        .owned_partitions = [this] { return owned_count_.load(); },
+        .commits = *commits_,
         .show_progress =
             [this](PartitionId partition, Offset next) {
                 const std::lock_guard lock(mutex_);
@@ -421,7 +422,6 @@ std::unique_ptr<Instance::Owned> Instance::make_partition(PartitionId id) {
 
 void Instance::on_assigned(const std::vector<PartitionId>& partitions) {
     metrics_.rebalanced("assigned");
-    owned_count_ = partitions.size();
     flow_.set_share(partitions.size(), static_cast<std::size_t>(partition_count_.load()),
                     clock_.boot_now());
     log_event(LogLevel::Info, "group.assigned", "{} of {} partitions are ours", partitions.size(),
@@ -496,7 +496,6 @@ void Instance::forget_partitions() {
     for (const auto& [id, owned] : leaving) {
         metrics_.partition_gone(id);
     }
-    owned_count_ = 0;
     leaving.clear();  // joins their threads; without the lock, which they may want
 }
 

@@ -112,6 +112,7 @@ private:
     std::unique_ptr<CurlDispatcher> dispatcher_;
     std::unique_ptr<FreshnessService> freshness_;
     std::unique_ptr<AddressService> address_service_;
+    std::unique_ptr<CommitActivity> commits_;
     std::unique_ptr<Surroundings> surroundings_;
     std::unique_ptr<GroupConsumer> group_;
 
@@ -120,7 +121,6 @@ private:
     std::atomic<bool> stopping_{false};
     std::atomic<bool> helpers_stop_{false};
     std::atomic<BootInstant::rep> main_turned_{0};
-    std::atomic<std::size_t> owned_count_{0};
     Bell topology_bell_;
     std::vector<std::thread> helpers_;
     bool revoking_ = false;

@@ -3,10 +3,34 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
+#include <vector>
 
 #include "postlane/types.h"
 
 namespace postlane {
+
+// Which partitions of a process commit: they share its CPU. One per process; any thread.
+class CommitActivity {
+public:
+    static constexpr Millis kRecently{500};
+
+    explicit CommitActivity(std::int32_t partition_count)
+        : last_(static_cast<std::size_t>(partition_count)) {}
+
+    void committed(PartitionId partition, BootInstant began) {
+        last_.at(static_cast<std::size_t>(partition)) = began.time_since_epoch().count();
+    }
+    [[nodiscard]] std::size_t partitions(BootInstant now) const {
+        const BootInstant::rep since =
+            std::max<BootInstant::rep>(0, (now - kRecently).time_since_epoch().count());
+        return static_cast<std::size_t>(std::count_if(
+            last_.begin(), last_.end(), [&](const auto& began) { return began.load() > since; }));
+    }
+
+private:
+    std::vector<std::atomic<BootInstant::rep>> last_;
+};
 
 class CommitPacer {
 public:
@@ -16,9 +40,9 @@ public:
     struct Load {
         std::size_t records;
         std::size_t bytes;
-        bool busy;                     // throughput matters now, not latency
-        std::size_t owned_partitions;  // of this process: they share its CPU
-        Millis staleness_max;          // suppression.max_staleness
+        bool busy;                      // throughput matters now, not latency
+        std::size_t active_partitions;  // CommitActivity::partitions
+        Millis staleness_max;           // suppression.max_staleness
     };
 
     void committed(BootInstant began, BootClock::duration took) {
@@ -37,7 +61,7 @@ public:
         // take at most about half a core while there is time, and a fifth when throughput matters.
         const auto per_partition = load.busy ? Millis{12} : Millis{4};
         const auto interval = per_partition * static_cast<Millis::rep>(
-                                                  std::max<std::size_t>(load.owned_partitions, 1));
+                                                  std::max<std::size_t>(load.active_partitions, 1));
         // A busy partition publishes how fresh its view is once per transaction; the requests of the one before must
         // not find it too old.
         const Millis most = load.busy ? load.staleness_max / 3 : Millis{250};

@@ -158,7 +158,7 @@ BootInstant Partition::round() {
         const CommitPacer::Load load{.records = runner_->batch_size(),
                                      .bytes = runner_->batch_bytes(),
                                      .busy = busy,
-                                     .owned_partitions = around_.owned_partitions(),
+                                     .active_partitions = around_.commits.partitions(at.boot),
                                      .staleness_max = around_.config.suppression.max_staleness};
         const BootInstant due = pacer_.due(load);
         if (due <= at.boot || stage_ == Stage::Draining) {
@@ -234,6 +234,7 @@ Result<void> Partition::commit(const Now& at) {
     const BootClock::duration took = after.boot - at.boot;
     around_.broker_clock.learn(*receipt, took);
     pacer_.committed(at.boot, took);
+    around_.commits.committed(id_, at.boot);
     last_commit_ = after.boot;
     around_.metrics.ledger_write(std::chrono::duration<double>(took).count(),
                                  transaction.records.size());

@@ -37,7 +37,7 @@ struct Surroundings {
     Dispatcher& dispatcher;
     FreshnessService& freshness;
     Metrics& metrics;
-    std::function<std::size_t()> owned_partitions;
+    CommitActivity& commits;
     std::function<void(PartitionId, Offset next_send)> show_progress;  // group offsets
     std::function<Hash128()> new_uuid;
     std::function<void(Severity, std::string_view event, const std::string& text)> log;

@@ -110,6 +110,7 @@ protected:
     SilentEnds ends_;
     FreshnessService freshness_{ends_, clock_, Millis{250}, {}, {}};
     std::vector<std::string> logged_;
+    CommitActivity commits_{1};
     Surroundings around_{.config = config_,
                          .partition_count = 1,
                          .max_record_bytes = 1'000'000,
@@ -121,7 +122,7 @@ protected:
                          .dispatcher = dispatcher_,
                          .freshness = freshness_,
                          .metrics = metrics_,
-                         .owned_partitions = [] { return 1U; },
+                         .commits = commits_,
                          .show_progress = [](PartitionId, Offset) {},
                          .new_uuid = [] { return Hash128{}; },
                          .log = [this](Severity, std::string_view event,

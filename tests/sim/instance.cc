@@ -80,7 +80,7 @@ Instance::Instance(Env& env, Esp& esp, const Config& config, Machine& machine, s
               addresses_.on_proof(asked_at, ends);
           },
           [](const Error&) {}),
-      surroundings_(surroundings()) {
+      commits_(env_.broker.partitions(Topic::Sends)), surroundings_(surroundings()) {
     process_->after_event = [this] { look_for_rings(); };
     dispatcher_.forget_result = [this](const AttemptId& attempt) { registry_.settled({attempt}); };
     freshness_fiber_ = env_.scheduler.spawn(process_, [this] { run_freshness(); });
@@ -106,7 +106,7 @@ Surroundings Instance::surroundings() {
         .dispatcher = dispatcher_,
         .freshness = freshness_,
         .metrics = metrics_,
-        .owned_partitions = [this] { return partitions_.size(); },
+        .commits = commits_,
         .show_progress = [this](PartitionId partition,
                                 Offset next) { progress_[partition] = next; },
         .new_uuid =

@@ -71,6 +71,7 @@ private:
     SimEndOffsets ends_;
     SimAddresses addresses_;
     FreshnessService freshness_;
+    CommitActivity commits_;
     Surroundings surroundings_;
     std::map<PartitionId, Owned> partitions_;
     std::map<PartitionId, Offset> progress_;
