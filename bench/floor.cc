@@ -350,7 +350,7 @@ private:
                 long status = 0;
                 curl_easy_getinfo(done->easy_handle, CURLINFO_PRIVATE, &transfer);
                 curl_easy_getinfo(done->easy_handle, CURLINFO_RESPONSE_CODE, &status);
-                failed_ += done->data.result == CURLE_OK && status / 100 == 2 ? 0 : 1;
+                failed_ += done->data.result == CURLE_OK && status / 100 == 2 ? 0U : 1U;
                 curl_multi_remove_handle(transfer->multi, transfer->easy);
                 rd_kafka_message_destroy(transfer->message);
                 transfer->message = nullptr;

@@ -85,6 +85,10 @@ Result<void> LedgerView::replay_message(const ledger::Key& key, const LedgerLog:
     const std::string bytes(record.key);
     if (!record.value) {
         unpin(bytes);
+        forget_replayed_step(bytes, "");
+        if (auto given_up = give_up_step(key, ""); !given_up) {
+            return given_up;
+        }
         replay_put(bytes, std::nullopt);
         return {};
     }
@@ -100,6 +104,7 @@ Result<void> LedgerView::replay_message(const ledger::Key& key, const LedgerLog:
     if (auto given_up = give_up_step(key, step_key); !given_up) {
         return given_up;
     }
+    forget_replayed_step(bytes, step_key);
     if (has_step) {
         pinned_steps_.erase(step_key);
     }
@@ -121,9 +126,9 @@ Result<void> LedgerView::replay_message(const ledger::Key& key, const LedgerLog:
         }
         // In a store that began empty there is nothing to delete unless this replay put it there.
         if (entry) {
-            replayed_steps_.insert(step_key);
+            replayed_steps_.insert_or_assign(bytes, step_key);
         }
-        if (entry || store_was_kept_ || replayed_steps_.erase(step_key) > 0) {
+        if (entry || replayed_steps_.erase(bytes) > 0 || store_was_kept_) {
             replay_put(step_key, std::move(entry));
         }
     }
@@ -134,7 +139,17 @@ Result<void> LedgerView::replay_message(const ledger::Key& key, const LedgerLog:
     return {};
 }
 
-// A message that was admitted again may hold another step than in the store, and compaction may have taken the record
+// What this replay put for the message, unless it still holds that step.
+void LedgerView::forget_replayed_step(const std::string& message_key,
+                                      std::string_view step_key_now) {
+    const auto found = replayed_steps_.find(message_key);
+    if (found != replayed_steps_.end() && found->second != step_key_now) {
+        replay_put(found->second, std::nullopt);
+        replayed_steps_.erase(found);
+    }
+}
+
+// A message that was admitted again, or forgotten, may hold another step than in the store, and compaction may have taken the record
 // in between that ended the first. What the store has is older than every record replayed, so it is put right there.
 Result<void> LedgerView::give_up_step(const ledger::Key& key, std::string_view step_key_now) {
     if (!store_was_kept_) {

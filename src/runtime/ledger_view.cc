@@ -248,6 +248,16 @@ void LedgerView::forget(const ForgetStep& effect) {
     step.in_store = true;
 }
 
+void LedgerView::expire(const std::string& key, const MessageId& id, const MessageRow& row) {
+    if (row.ended_ahead && row.sequence && !row.outside_sequence) {
+        const auto entry = step(row.sequence->id, row.sequence->step);
+        if (entry && entry->message_id == id) {
+            forget(ForgetStep{row.sequence->id, row.sequence->step});
+        }
+    }
+    expire(key);
+}
+
 void LedgerView::put_offsets(const OffsetsRow& row) {
     offsets_ = row;
     put_row(ledger::offsets_key(), ledger::encode(row));

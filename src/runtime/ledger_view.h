@@ -14,7 +14,7 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <unordered_set>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -58,8 +58,10 @@ public:
     void put_genesis(const GenesisRow& row);
     // Removes a wake from the store with the next batch that is applied.
     void drop_wake(std::string key) { local_.push_back({std::move(key), std::nullopt}); }
-    // Forgets an expired row, here and in the topic. `key` is its ledger key.
+    // Forgets an expired row of the recipient in focus, here and in the topic. `key` is its ledger key. With a message
+    // goes the step it still holds: after compaction the record that forgets it is all there is of it.
     void expire(const std::string& key) { put_row(key, std::nullopt); }
+    void expire(const std::string& key, const MessageId& id, const MessageRow& row);
 
     [[nodiscard]] bool batch_empty() const { return rows_.empty() && messages_.empty(); }
     [[nodiscard]] std::size_t batch_size() const { return rows_.size() + messages_.size(); }
@@ -156,6 +158,7 @@ private:
     [[nodiscard]] Result<void> replay_message(const ledger::Key& key,
                                               const LedgerLog::Record& record);
     [[nodiscard]] Result<void> give_up_step(const ledger::Key& key, std::string_view step_key_now);
+    void forget_replayed_step(const std::string& message_key, std::string_view step_key_now);
     void replay_put(std::string key, std::optional<std::string> value);
     [[nodiscard]] Result<void> flush_replay();
     [[nodiscard]] Offset oldest_pinned(Offset otherwise) const;
@@ -186,7 +189,8 @@ private:
     StoreBatch replay_batch_;
     std::size_t replay_bytes_ = 0;
     bool store_was_kept_ = false;
-    std::unordered_set<std::string> replayed_steps_;  // put by this replay and not deleted since
+    // Put by this replay and not deleted since; by the message that holds it.
+    std::unordered_map<std::string, std::string> replayed_steps_;
     std::vector<ledger::Wake> new_wakes_;
     mutable std::optional<Error> failure_;
     // What the last questions were answered with: one decision asks the same several times.
