@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <cstdio>
 #include <set>
 #include <thread>
 
@@ -98,6 +99,7 @@ int run_child(const Options& options, const Meanwhile& meanwhile) {
     if (::pipe(pipe_ends) != 0) {
         throw std::runtime_error("no pipe");
     }
+    (void)std::fflush(stdout);  // or the child says it again
     const pid_t child = ::fork();
     if (child == 0) {
         ::dup2(pipe_ends[1], STDOUT_FILENO);
