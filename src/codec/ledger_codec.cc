@@ -120,10 +120,11 @@ Result<SequenceRow> decode_sequence(std::string_view bytes) {
         in.require(row.last_end_at != Instant{});
     }
     if (flags.has(SequenceFlag::Halt)) {
-        row.halt.emplace();
-        row.halt->reason = take_reason(in);
-        row.halt->step = in.varint();
-        row.halt->until = take_time(in);
+        SequenceRow::Halt halt;
+        halt.reason = take_reason(in);
+        halt.step = in.varint();
+        halt.until = take_time(in);
+        row.halt = halt;
     }
     if (flags.has(SkippedSteps)) {
         row.skipped_steps = take_steps(in);
