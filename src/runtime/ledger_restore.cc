@@ -149,9 +149,9 @@ void LedgerView::forget_replayed_step(const std::string& message_key,
     }
 }
 
-// A message that was admitted again, or forgotten, may hold another step than in the store, and compaction may have taken
-// the record in between that ended the first. What the store has is older than every record replayed, so it is put right
-// there.
+// A message that was admitted again, or forgotten, may hold another step than in the store, and compaction may have
+// taken the record in between that ended the first. What the store has is older than every record replayed, so it is
+// put right there.
 Result<void> LedgerView::give_up_step(const ledger::Key& key, std::string_view step_key_now) {
     if (!store_was_kept_) {
         return {};
