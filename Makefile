@@ -13,7 +13,7 @@ export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 unexport CC CXX CFLAGS CXXFLAGS LDFLAGS
 
-.PHONY: help install build demo up down test check bench fuzz format tidy sim chaos clean
+.PHONY: help install build demo up down test check bench fuzz format tidy sim chaos mutants clean
 
 help: ## print this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -73,6 +73,9 @@ chaos: install ## real kills, pauses and broker deaths; LONG=1 or HOURS=2 for th
 	@cmake --build --preset release --target postlane postlane-bench-ledger
 	@/usr/bin/python3 tests/chaos/run.py $(if $(LONG),--long) $(if $(HOURS),--hours $(HOURS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+
+mutants: install ## take one mechanism at a time out; its black-box test must fail. ONLY="NoReplay ..."
+	@/usr/bin/python3 tests/integration/mutants.py $(foreach name,$(ONLY),-k $(name))
 
 clean: ## remove every build folder and what the demo left
 	@rm -rf build build-dev build-asan build-tsan build-clang build-fuzz .run

@@ -222,6 +222,7 @@ def test_refused_credentials_open_the_circuit_and_count_no_attempt(make_stack):
     stack.sandbox.heal()
     report = stack.check(min_executed=100)
     assert report.outcome_count("sent") == 100
+    assert {row["attempts"] for row in stack.outcomes.all if row.get("outcome") == "sent"} == {1}
 
 
 def test_retries_end_as_failed_or_ambiguous(make_stack):
