@@ -10,6 +10,7 @@ pass on the unchanged program. Exit status: 0 if every mutant is caught, 1 if on
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -92,7 +93,7 @@ def run_tests(expression, bootstrap, name):
         try:
             tests.wait(TEST_SECONDS)
         except subprocess.TimeoutExpired:
-            tests.send_signal(2)  # pytest ends what its fixtures started
+            tests.send_signal(signal.SIGINT)  # pytest ends what its fixtures started
             try:
                 tests.wait(60)
             except subprocess.TimeoutExpired:
@@ -159,6 +160,8 @@ def main():
         for mutant in chosen:
             print(f"{mutant.name:24} {mutant.taken_out}: {mutant.test}")
         return 0
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs ignore the first, and so would pytest
+        signal.signal(number, signal.default_int_handler)
     os.makedirs(TREE, exist_ok=True)
     cluster = Cluster(os.path.join(HOME, "kafka"))
     try:
