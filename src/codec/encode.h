@@ -23,16 +23,17 @@ namespace postlane {
                                        const std::optional<std::string>& input_key);
 // Original key, value, headers, timestamp, plus __connect.errors.* and postlane.* headers. What
 // would exceed `max_record_bytes` is left out and named (postlane.value_omitted,
-// postlane.headers_omitted).
+// postlane.headers_omitted). A timestamp behind the broker's `now` becomes that, and is named in
+// postlane.timestamp.
 [[nodiscard]] OutRecord encode_dead_letter(const Config& config, PartitionId partition,
-                                           const DeadLetter& letter, std::size_t max_record_bytes);
+                                           const DeadLetter& letter, std::size_t max_record_bytes,
+                                           Instant now);
 // Its headers are left out if the record would exceed `max_record_bytes` with the one that is added.
 [[nodiscard]] OutRecord encode_forward(const ForwardSuppression& forward, PartitionId from,
                                        std::size_t max_record_bytes);
 
 // Brokers refuse a record from the future (message.timestamp.after.max.ms, an hour; KIP-937), and with it the whole
-// transaction: every record is at most as young as the broker's `now`. A dead letter then says in the header
-// postlane.timestamp what it was.
+// transaction: every record is at most as young as the broker's `now`.
 void bound_timestamp(OutRecord& record, Instant now);
 
 // RFC 3339, UTC, milliseconds: "2026-12-01T09:00:00.000Z".

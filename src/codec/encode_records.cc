@@ -69,7 +69,7 @@ std::string_view stage_of(Reason reason) noexcept {
 }
 
 std::vector<Header> explanation(const Config& config, PartitionId partition,
-                                const DeadLetter& letter) {
+                                const DeadLetter& letter, Instant now) {
     const std::string& topic =
         letter.from_suppressions ? config.topics.suppressions : config.topics.sends;
     const std::string word{to_string(letter.reason)};
@@ -89,20 +89,23 @@ std::vector<Header> explanation(const Config& config, PartitionId partition,
     if (letter.message_id) {
         headers.push_back({"postlane.message_id", letter.message_id->value()});
     }
+    if (letter.record.timestamp > now) {
+        headers.push_back({std::string{kTimestamp}, format_time(letter.record.timestamp)});
+    }
     return headers;
 }
 
 }  // namespace
 
 OutRecord encode_dead_letter(const Config& config, PartitionId partition, const DeadLetter& letter,
-                             std::size_t max_record_bytes) {
+                             std::size_t max_record_bytes, Instant now) {
     OutRecord out;
     out.destination = Destination::DeadLetters;
     out.partition = partition;
-    out.timestamp = letter.record.timestamp;
+    out.timestamp = std::min(letter.record.timestamp, now);
     out.key = letter.record.key;
     out.value = letter.record.value;
-    std::vector<Header> ours = explanation(config, partition, letter);
+    std::vector<Header> ours = explanation(config, partition, letter, now);
     std::vector<Header> theirs = letter.record.headers;
     std::erase_if(theirs, is_stale);
     const auto total = [&] {
@@ -150,10 +153,6 @@ OutRecord encode_forward(const ForwardSuppression& forward, PartitionId from,
 }
 
 void bound_timestamp(OutRecord& record, Instant now) {
-    if (record.timestamp && *record.timestamp > now &&
-        record.destination == Destination::DeadLetters) {
-        record.headers.push_back({std::string{kTimestamp}, format_time(*record.timestamp)});
-    }
     record.timestamp = std::min(record.timestamp.value_or(now), now);
 }
 

@@ -172,7 +172,7 @@ void PartitionRunner::perform(const RecipientId& recipient, Effects effects, con
         } else if (const auto* count = std::get_if<Count>(&effect)) {
             counted_.push_back(count->what);
         } else {
-            perform_rest(recipient, effect);
+            perform_rest(recipient, effect, now);
         }
     }
 }
@@ -203,9 +203,11 @@ void PartitionRunner::perform_outcome(const OutcomeRecord& outcome) {
     counted_outcomes_.push_back({outcome.outcome, outcome.reason, outcome.provider});
 }
 
-void PartitionRunner::perform_rest(const RecipientId& recipient, const Effect& effect) {
+void PartitionRunner::perform_rest(const RecipientId& recipient, const Effect& effect,
+                                   const Now& now) {
     if (const auto* letter = std::get_if<DeadLetter>(&effect)) {
-        out_.push_back(encode_dead_letter(config_, partition_, *letter, max_record_bytes_));
+        out_.push_back(
+            encode_dead_letter(config_, partition_, *letter, max_record_bytes_, now.broker));
         out_bytes_ += out_.back().value ? out_.back().value->size() : 0;
     } else if (const auto* receipt = std::get_if<SuppressionReceipt>(&effect)) {
         out_.push_back(encode_receipt(config_, partition_, *receipt, key_at_hand_));

@@ -163,7 +163,7 @@ private:
     void perform_outcome(const OutcomeRecord& outcome);
     void count_committed();
     void count_one(Count::What what);
-    void perform_rest(const RecipientId& recipient, const Effect& effect);
+    void perform_rest(const RecipientId& recipient, const Effect& effect, const Now& now);
     void follow_up(const FollowUp& next, const Now& now);
     void decide_suppressions(const Now& now);
     void decide_results(const Now& now);
