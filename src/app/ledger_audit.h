@@ -17,6 +17,8 @@
 
 namespace postlane {
 
+class KafkaInput;
+
 // Rows by kind. Reads the whole store.
 [[nodiscard]] Result<LedgerPartitionStats> count_ledger_rows(PartitionId partition,
                                                              const Store& store);
@@ -56,6 +58,10 @@ private:
 [[nodiscard]] Result<LedgerPartitionVerdict> audit_ledger(PartitionId partition, const Store& store,
                                                           InputStream& ledger,
                                                           const std::function<void()>& wait,
+                                                          const std::function<bool()>& stopped);
+// The same, with the partition of config.topics.ledger read through `input`.
+[[nodiscard]] Result<LedgerPartitionVerdict> audit_ledger(PartitionId partition, const Store& store,
+                                                          KafkaInput& input, const Config& config,
                                                           const std::function<bool()>& stopped);
 
 // Every store in ledger.directory, opened for reading only: works beside a running instance. The

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <condition_variable>
 #include <filesystem>
-#include <mutex>
 #include <string>
 #include <system_error>
 
@@ -12,6 +10,7 @@
 #include "adapters/rocksdb/read_only_store.h"
 #include "adapters/rocksdb/rocksdb_store.h"
 #include "app/ledger_audit.h"
+#include "runtime/bell.h"
 
 namespace postlane {
 namespace {
@@ -63,27 +62,15 @@ Result<std::vector<Answer>> ask_stores(const Config& config, const Question& que
     return answers;
 }
 
-// Set by librdkafka's thread, awaited by ours.
-class Signal {
-public:
-    void set() {
-        const std::lock_guard lock(mutex_);
-        set_ = true;
-        changed_.notify_one();
-    }
-    void wait() {
-        std::unique_lock lock(mutex_);
-        changed_.wait_for(lock, Millis(100), [this] { return set_; });
-        set_ = false;
-    }
-
-private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    bool set_ = false;
-};
-
 }  // namespace
+
+Result<LedgerPartitionVerdict> audit_ledger(PartitionId partition, const Store& store,
+                                            KafkaInput& input, const Config& config,
+                                            const std::function<bool()>& stopped) {
+    Bell bell;
+    const auto stream = input.open(config.topics.ledger, partition, [&bell] { bell.ring(); });
+    return audit_ledger(partition, store, *stream, [&bell] { bell.wait(Millis{100}); }, stopped);
+}
 
 Result<std::vector<LedgerPartitionStats>> count_local_stores(const Config& config) {
     return ask_stores<LedgerPartitionStats>(config, [](PartitionId partition, const Store& store) {
@@ -100,11 +87,7 @@ Result<std::vector<LedgerPartitionVerdict>> audit_local_stores(
     return ask_stores<LedgerPartitionVerdict>(
         config, [&](PartitionId partition, const Store& store) {
             next(partition);
-            Signal signal;
-            const auto stream =
-                (*input)->open(config.topics.ledger, partition, [&signal] { signal.set(); });
-            return audit_ledger(
-                partition, store, *stream, [&signal] { signal.wait(); }, [] { return false; });
+            return audit_ledger(partition, store, **input, config, [] { return false; });
         });
 }
 

@@ -387,12 +387,8 @@ AdminResult<std::vector<LedgerPartitionVerdict>> ListenerSet::ledger_verify() {
     std::vector<LedgerPartitionVerdict> all;
     for (const Instance::OwnedPartition& owned : instance_.owned()) {
         const AskedStore store(*this, owned.id);
-        Bell bell;
-        const auto stream =
-            (*input)->open(instance_.config().topics.ledger, owned.id, [&bell] { bell.ring(); });
-        auto verdict = audit_ledger(
-            owned.id, store, *stream, [&bell] { bell.wait(Millis{100}); },
-            [this] { return closing_.load(); });
+        auto verdict = audit_ledger(owned.id, store, **input, instance_.config(),
+                                    [this] { return closing_.load(); });
         if (!verdict) {
             return store.refusal() ? tl::unexpected<AdminError>(*store.refusal())
                                    : unavailable(verdict.error());

@@ -124,16 +124,33 @@ std::string steps_begin() {
     return local_key(kStep).take();
 }
 
-Result<StepKey> parse_step_key(std::string_view key) {
-    StepKey parsed;
+namespace {
+
+struct StepKeyParts {  // of the bytes they were read from
+    std::string_view recipient;
+    std::string_view sequence_id;
+    Step step = 0;
+};
+
+Result<StepKeyParts> read_step_key(std::string_view key) {
     Reader in = local_key(kStep, key);
-    parsed.recipient = RecipientId(take_text(in));
-    parsed.sequence_id = take_text(in);
-    parsed.step = in.big_endian();
+    StepKeyParts parts;
+    parts.recipient = in.text();
+    parts.sequence_id = in.text();
+    parts.step = in.big_endian();
     if (!in.finish()) {
         return corrupt("step key", key);
     }
-    return parsed;
+    return parts;
+}
+
+}  // namespace
+
+Result<StepKey> parse_step_key(std::string_view key) {
+    return read_step_key(key).map([](const StepKeyParts& parts) {
+        return StepKey{RecipientId(std::string(parts.recipient)), std::string(parts.sequence_id),
+                       parts.step};
+    });
 }
 
 std::string encode_step(const StepEntry& entry) {
@@ -144,14 +161,12 @@ std::string encode_step(const StepEntry& entry) {
 }
 
 Result<StepEntry> decode_step(std::string_view key, std::string_view value) {
-    StepEntry entry;
-    Reader in_key = local_key(kStep, key);
-    static_cast<void>(in_key.text());  // recipient
-    static_cast<void>(in_key.text());  // sequence
-    entry.step = in_key.big_endian();
-    if (!in_key.finish()) {
-        return corrupt("step key", key);
+    const auto parts = read_step_key(key);
+    if (!parts) {
+        return tl::unexpected<Error>(parts.error());
     }
+    StepEntry entry;
+    entry.step = parts->step;
     Reader in = versioned(value);
     entry.ended = take_bool(in);
     entry.message_id = MessageId(std::string(in.rest()));

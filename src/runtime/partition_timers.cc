@@ -293,8 +293,8 @@ void PartitionRunner::count_held(const Now& now) {
     for (std::size_t slice = 0; slice < kHeldSequences && held_from_; ++slice) {
         const auto steps = view_.store().scan(*held_from_, end, 1);
         if (!steps || steps->empty()) {
-            held_from_
-                .reset();  // a store that cannot be read ends this runner as soon as it is asked for more
+            // A store that cannot be read ends this runner as soon as it is asked for more.
+            held_from_.reset();
             break;
         }
         const auto key = ledger::parse_step_key(steps->front().first);

@@ -48,8 +48,7 @@ def build(what):
     env = {**os.environ, "CCACHE_BASEDIR": TREE, "CCACHE_NOHASHDIR": "1"}
     commands = [["cmake", "--build", "build", "--target", "postlane"]]
     if not os.path.exists(os.path.join(TREE, "build", "build.ninja")):
-        commands.insert(0, ["cmake", "-S", ".", "-B", "build", "-G", "Ninja", "-DCMAKE_CXX_COMPILER=/usr/bin/g++",
-                            "-DCMAKE_CXX_COMPILER_LAUNCHER=ccache", "-DCMAKE_BUILD_TYPE=RelWithDebInfo"])
+        commands.insert(0, ["cmake", "--preset", "release"])
     for command in commands:
         done = subprocess.run(command, cwd=TREE, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               timeout=BUILD_SECONDS, check=False)

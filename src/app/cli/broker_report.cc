@@ -10,8 +10,21 @@
 
 namespace postlane::cli {
 
+namespace {
+
 bool refuses(const Finding& finding) {
     return finding.severity == Finding::Severity::Refuse;
+}
+
+}  // namespace
+
+bool any_refuses(const std::vector<Finding>& findings) {
+    return std::any_of(findings.begin(), findings.end(), refuses);
+}
+
+std::string to_text(const Finding& finding) {
+    return fmt::format("{} {}: {}\n", refuses(finding) ? "refused" : "warning", finding.topic,
+                       finding.text);
 }
 
 BrokerReport ask_brokers(const Config& config, Millis timeout) {
@@ -50,10 +63,9 @@ std::string to_text(const BrokerReport& report) {
     text += fmt::format("  {} answered\n",
                         counted(static_cast<std::uint64_t>(report.brokers), "broker"));
     for (const Finding& finding : report.findings) {
-        text += fmt::format("  {} {}: {}\n", refuses(finding) ? "refused" : "warning",
-                            finding.topic, finding.text);
+        text += "  " + to_text(finding);
     }
-    if (std::any_of(report.findings.begin(), report.findings.end(), refuses)) {
+    if (any_refuses(report.findings)) {
         text += "  With these topics `run` would refuse to start (exit code 78).\n";
     } else {
         text += "  The topics are as postlane needs them.\n";
@@ -65,7 +77,7 @@ std::string to_json(const BrokerReport& report) {
     boost::json::object object{{"answered", report.silence.empty()}};
     if (report.silence.empty()) {
         object["brokers"] = report.brokers;
-        object["ok"] = std::none_of(report.findings.begin(), report.findings.end(), refuses);
+        object["ok"] = !any_refuses(report.findings);
         object["findings"] = to_json(report.findings);
     } else {
         object["why"] = report.silence;

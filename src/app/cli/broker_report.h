@@ -16,12 +16,14 @@ struct BrokerReport {
     std::vector<Finding> findings;  // of check_topology
 };
 
-[[nodiscard]] bool refuses(const Finding& finding);
+// Whether `run` would refuse to start.
+[[nodiscard]] bool any_refuses(const std::vector<Finding>& findings);
 
 // Blocks until the cluster answers or the time is over.
 [[nodiscard]] BrokerReport ask_brokers(const Config& config, Millis timeout);
 
 [[nodiscard]] boost::json::array to_json(const std::vector<Finding>& findings);
+[[nodiscard]] std::string to_text(const Finding& finding);  // a line
 // A section of the sheet that `validate` prints.
 [[nodiscard]] std::string to_text(const BrokerReport& report);
 // One object, without a line end.

@@ -1,7 +1,6 @@
 #include "adapters/kafka/topology.h"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
@@ -31,13 +30,12 @@ int give_up(const Error& error) {
 
 void print_findings(const std::vector<Finding>& findings) {
     for (const Finding& finding : findings) {
-        print("{} {}: {}\n", refuses(finding) ? "refused" : "warning", finding.topic, finding.text);
+        print("{}", to_text(finding));
     }
 }
 
 int exit_code_of(const std::vector<Finding>& findings) {
-    return std::any_of(findings.begin(), findings.end(), refuses) ? exit_code::kConfig
-                                                                  : exit_code::kOk;
+    return any_refuses(findings) ? exit_code::kConfig : exit_code::kOk;
 }
 
 int check(const Options& options) {
