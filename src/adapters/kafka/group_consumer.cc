@@ -126,9 +126,6 @@ void GroupConsumer::rebalanced(rd_kafka_resp_err_t code,
     }
     revoking_ = true;
     listener_.on_revoked(partitions_of(list), lost);
-    if (lost) {
-        finish_revoke();
-    }
 }
 
 void GroupConsumer::finish_revoke() {

@@ -22,8 +22,9 @@ public:
     // All partitions that are ours now; none if there are more members than partitions.
     virtual void on_assigned(const std::vector<PartitionId>& partitions) = 0;
     // `lost`: others may own them already, so discard everything and commit nothing. Otherwise they
-    // stay ours until finish_revoke(): the group waits for it (at most max.poll.interval.ms), and
-    // poll() must go on meanwhile. finish_revoke() may be called inside this call.
+    // stay ours until finish_revoke(): the group waits for it (at most max.poll.interval.ms).
+    // Either way nothing is assigned again before finish_revoke(), which may be called inside this
+    // call: call it when nothing of the old assignment runs any more. poll() must go on meanwhile.
     virtual void on_revoked(const std::vector<PartitionId>& partitions, bool lost) = 0;
     // Membership is over for good: another process uses our group.instance.id (Fenced), or the
     // group or its authorisation is wrong (Misconfigured). Make an end.
@@ -43,7 +44,7 @@ public:
     // Serves the membership for at most `timeout`. Call it at least once a second.
     void poll(Millis timeout);
 
-    // What on_revoked announced is drained: let the group go on.
+    // What on_revoked announced is drained or discarded: let the group go on.
     void finish_revoke();
     // While draining: whether the group has given up on us meanwhile, so that the partitions may
     // have new owners and nothing of the drain counts any more.

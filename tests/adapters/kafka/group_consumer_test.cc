@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <set>
+#include <thread>
 
 #include "adapters/kafka/broker.h"
 #include "adapters/kafka/transaction_log.h"
@@ -14,7 +15,7 @@ namespace {
 using test::eventually;
 using test::quiet;
 
-// A member that keeps what it was told; revokes are finished at once unless it holds on.
+// A member that keeps what it was told; revokes are finished at once unless it holds on, lost or not.
 class Member final : public GroupListener {
 public:
     explicit Member(Config config, bool holds_on = false)
@@ -31,7 +32,7 @@ public:
     void on_revoked(const std::vector<PartitionId>& partitions, bool lost) override {
         revoked = partitions;
         was_lost = lost;
-        draining = holds_on_ && !lost;
+        draining = holds_on_;
         if (!draining) {
             owned.clear();
             consumer_->finish_revoke();
@@ -143,6 +144,23 @@ TEST(GroupConsumer, AMemberThatStoppedPollingLearnsThatItLostItsPartitions) {
     ASSERT_TRUE(eventually(poll_both, [&] { return sleeper.was_lost; }));
     EXPECT_TRUE(eventually(poll_both,
                            [&] { return sleeper.owned.size() == 2 && other.owned.size() == 2; }));
+}
+
+// Its threads may still be inside a commit that hangs with the broker: what they hold (a store, a stream of input) cannot
+// be had a second time.
+TEST(GroupConsumer, AMemberThatLostItsPartitionsGetsNoneBeforeItHasLetGo) {
+    Config config = test::config_with_topics(4);
+    config.kafka.session_timeout = Millis(1500);
+    config.kafka.librdkafka["max.poll.interval.ms"] = "2000";
+    Member sleeper(config, true);
+    ASSERT_TRUE(eventually([&] { sleeper.poll(); }, [&] { return sleeper.owned == kAll; }));
+    std::this_thread::sleep_for(Millis(3000));
+    ASSERT_TRUE(eventually([&] { sleeper.poll(); }, [&] { return sleeper.was_lost; }));
+    ASSERT_TRUE(sleeper.draining);
+    EXPECT_FALSE(eventually([&] { sleeper.poll(); }, [&] { return sleeper.assignments > 1; },
+                            Millis(3000)));
+    sleeper.let_go();
+    EXPECT_TRUE(eventually([&] { sleeper.poll(); }, [&] { return sleeper.owned == kAll; }));
 }
 
 TEST(GroupConsumer, TheSameInstanceIdTwiceIsFatalForTheFirst) {
