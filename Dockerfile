@@ -15,7 +15,7 @@ FROM debian:12-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         ca-certificates libboost-json1.81.0 libboost-url1.81.0 libcurl4 libfmt9 libidn2-0 \
-        libprometheus-cpp-core1.0 librdkafka1 librocksdb7.8 libsimdjson14 libspdlog1.10 libssl3 \
+        libjemalloc2 libprometheus-cpp-core1.0 librdkafka1 librocksdb7.8 libsimdjson14 libspdlog1.10 libssl3 \
         libtomlplusplus3 libxxhash0 \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --system --gid 65532 postlane \

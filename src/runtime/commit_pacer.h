@@ -35,12 +35,15 @@ private:
 class CommitPacer {
 public:
     static constexpr std::size_t kRecordsEnough = 2'000;
+    // Fewer than this gain nothing by waiting for more: each message waits for the one before it (a hot recipient), and
+    // that one for its commit.
+    static constexpr std::size_t kRecordsFew = 64;
     static constexpr std::size_t kBytesEnough = std::size_t{4} << 20U;
 
     struct Load {
         std::size_t records;
         std::size_t bytes;
-        bool busy;                      // throughput matters now, not latency
+        bool busy;                      // throughput matters now, not latency; see kRecordsFew
         std::size_t active_partitions;  // CommitActivity::partitions
         Millis staleness_max;           // suppression.max_staleness
     };
@@ -58,13 +61,13 @@ public:
     // When the next one should be that is not large.
     [[nodiscard]] BootInstant next(const Load& load) const {
         // About 2 ms of CPU a transaction (librdkafka 2.0.2), and as much again in the broker: with this, transactions
-        // take at most about half a core while there is time, and a fifth when throughput matters.
-        const auto per_partition = load.busy ? Millis{12} : Millis{4};
+        // take at most about half a core while there is time, and a tenth when throughput matters.
+        const auto per_partition = load.busy ? Millis{24} : Millis{4};
         const auto interval = per_partition * static_cast<Millis::rep>(
                                                   std::max<std::size_t>(load.active_partitions, 1));
         // A busy partition publishes how fresh its view is once per transaction; the requests of the one before must
         // not find it too old.
-        const Millis most = load.busy ? load.staleness_max / 3 : Millis{250};
+        const Millis most = load.busy ? load.staleness_max * 2 / 3 : Millis{250};
         // Commits that take long wait for each other, in the broker or for a CPU: more of them would only wait longer.
         const Millis least =
             load.busy ? Millis{40}

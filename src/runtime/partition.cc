@@ -154,7 +154,7 @@ BootInstant Partition::round() {
     BootInstant next = runner_->next_wake(at);
     quiet_until_ = {};
     if (runner_->has_batch()) {
-        const bool busy = is_busy();
+        const bool busy = runner_->batch_size() >= CommitPacer::kRecordsFew && is_busy();
         const CommitPacer::Load load{.records = runner_->batch_size(),
                                      .bytes = runner_->batch_bytes(),
                                      .busy = busy,

@@ -50,8 +50,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Row{"SlowCommits", false, 8, Millis{40}, Millis{80}},
                     Row{"NeverLongerThanThis", false, 1'000, Millis{3}, Millis{250}},
                     Row{"BusyAlone", true, 1, Millis{3}, Millis{40}},
-                    Row{"BusyWithEight", true, 8, Millis{3}, Millis{96}},
-                    Row{"BusyWithinTheFreshnessBound", true, 100, Millis{3}, Millis{200}}),
+                    Row{"BusyWithEight", true, 8, Millis{3}, Millis{192}},
+                    Row{"BusyWithinTheFreshnessBound", true, 100, Millis{3}, Millis{400}}),
     [](const auto& row) { return row.param.name; });
 
 TEST(CommitPacer, ALargeBatchDoesNotWait) {
