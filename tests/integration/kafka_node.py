@@ -198,7 +198,7 @@ class Node:
 
     def _command(self, main, arguments):
         heap = self._cluster.heap_mb
-        # A broker that lives for minutes on shared cores: its second compiler would take a third of its CPU for all of them.
+        # A broker that lives for minutes, on shared cores: its second compiler would take a third of its CPU all along.
         return ["java", f"-Xmx{heap}m", f"-Xms{min(heap, 128)}m", "-XX:+UseSerialGC", "-Xshare:auto",
                 "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError", "-Djava.net.preferIPv4Stack=true",
                 f"-Dpostlane.kafka.log={self.log}", f"-Dlog4j2.configurationFile={LOG4J}",

@@ -146,8 +146,8 @@ TEST(GroupConsumer, AMemberThatStoppedPollingLearnsThatItLostItsPartitions) {
                            [&] { return sleeper.owned.size() == 2 && other.owned.size() == 2; }));
 }
 
-// Its threads may still be inside a commit that hangs with the broker: what they hold (a store, a stream of input) cannot
-// be had a second time.
+// Its threads may still be inside a commit that hangs with the broker: what they hold (a store, a stream of input)
+// cannot be had a second time.
 TEST(GroupConsumer, AMemberThatLostItsPartitionsGetsNoneBeforeItHasLetGo) {
     Config config = test::config_with_topics(4);
     config.kafka.session_timeout = Millis(1500);
@@ -157,8 +157,8 @@ TEST(GroupConsumer, AMemberThatLostItsPartitionsGetsNoneBeforeItHasLetGo) {
     std::this_thread::sleep_for(Millis(3000));
     ASSERT_TRUE(eventually([&] { sleeper.poll(); }, [&] { return sleeper.was_lost; }));
     ASSERT_TRUE(sleeper.draining);
-    EXPECT_FALSE(eventually([&] { sleeper.poll(); }, [&] { return sleeper.assignments > 1; },
-                            Millis(3000)));
+    EXPECT_FALSE(
+        eventually([&] { sleeper.poll(); }, [&] { return sleeper.assignments > 1; }, Millis(3000)));
     sleeper.let_go();
     EXPECT_TRUE(eventually([&] { sleeper.poll(); }, [&] { return sleeper.owned == kAll; }));
 }
