@@ -220,9 +220,10 @@ Result<void> KafkaLedgerLog::drain(const Source& source, Offset from,
         } else if (boot_now() - progress > options_.replay_stall) {
             return fail(ErrorCode::Unavailable,
                         fmt::format("replaying {}[{}] stands at {} and does not reach {}: the "
-                                    "broker does not answer, or a transaction of a foreign "
-                                    "producer is open in the ledger (kafka-transactions.sh "
-                                    "find-hanging shows it)",
+                                    "broker does not answer, or a transaction hangs open in the "
+                                    "ledger, a foreign producer's or one of ours that the brokers "
+                                    "never finished (kafka-transactions.sh find-hanging shows it; "
+                                    "see \"A ledger that hangs\" before you abort it)",
                                     config_.topics.ledger, partition_, position, source.end));
         }
     }
