@@ -40,6 +40,10 @@ class Broken(Exception):
     """Something that must hold did not: an end nobody asked for, a partition that did not come back."""
 
 
+class Stuck(Broken):
+    """Something did not go on in time. That may be the brokers' fault: see run.markers_dropped()."""
+
+
 class Follower(threading.Thread):
     """Reads the outcomes as they are committed and keeps, per input partition, which inputs have ended."""
 
@@ -289,7 +293,7 @@ class World:
                                                                                for m in self.members), timeout, 0.1)
         except AssertionError as error:
             slow = "\n".join(m.instance.logs(15) for m in self.members if not m.instance.ready())
-            raise Broken(f"{error}\n{slow}") from None
+            raise Stuck(f"{error}\n{slow}") from None
 
     def wait_in_sync(self, timeout=60):
         """Until every replica of every partition has caught up, so that one broker fewer is one failure, not two."""
@@ -397,7 +401,7 @@ class World:
             eventually("every partition is back", back, timeout, 0.02)
         except AssertionError:
             late = [(incident.kind, incident.missing()) for incident in incidents if incident.recovered_s is None]
-            raise Broken(f"partitions that did not come back within {timeout} s: {late}\n{self.stack.logs()}") from None
+            raise Stuck(f"partitions that did not come back within {timeout} s: {late}\n{self.stack.logs()}") from None
 
     def settle(self, timeout=120):
         """The load ends, everything heals, and every input must have its outcome."""
@@ -413,7 +417,7 @@ class World:
         try:
             eventually("every input has an outcome", lambda: self._check() and max(missing()) <= 0, timeout, 0.1)
         except AssertionError as error:
-            raise Broken(f"{error}: {missing()[0]} of {sends} outcomes and {missing()[1]} of {suppressions} receipts "
+            raise Stuck(f"{error}: {missing()[0]} of {sends} outcomes and {missing()[1]} of {suppressions} receipts "
                          f"are missing\n{self.stack.logs()}") from None
 
     def close(self):

@@ -34,9 +34,8 @@ LOG4J = os.path.join(HERE, "kafka", "log4j2.properties")
 DEFAULT_LIBS = os.environ.get("POSTLANE_KAFKA_LIBS") or os.path.join(REPOSITORY, "build", "kafka-libs")
 
 # One broker as small as it gets: two cores and a few gigabytes are shared with everything under test. The group's
-# minimum session timeout is lowered so that tests of zombies need not wait for the usual six seconds. The brokers' own
-# stays at nine: a node that is fenced while it starts again has its partitions without a leader for a moment, and the
-# transaction coordinator of Kafka 4.3 takes those for deleted and drops the markers of prepared transactions.
+# minimum session timeout is lowered so that tests of zombies need not wait for the usual six seconds, the brokers' own
+# because a killed node may register again only when its old session has ended.
 SERVER_PROPERTIES = """\
 process.roles=broker,controller
 node.id={id}
@@ -59,6 +58,7 @@ transaction.state.log.num.partitions=4
 transaction.state.log.replication.factor={replicas}
 transaction.state.log.min.isr={min_isr}
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+broker.session.timeout.ms=2500
 broker.heartbeat.interval.ms=500
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
