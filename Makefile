@@ -72,7 +72,7 @@ chaos: install ## real kills, pauses and broker deaths; LONG=1 or HOURS=2 for th
 	@cmake --preset release --log-level=WARNING
 	@cmake --build --preset release --target postlane postlane-bench-ledger
 	@/usr/bin/python3 tests/chaos/run.py $(if $(LONG),--long) $(if $(HOURS),--hours $(HOURS)) \
-		$(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+		$(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(if $(AGAIN),--again)
 
 mutants: install ## take one mechanism at a time out; its black-box test must fail. ONLY="NoReplay ..."
 	@/usr/bin/python3 tests/integration/mutants.py $(foreach name,$(ONLY),-k $(name))

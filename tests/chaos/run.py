@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The chaos suite: real kills, real pauses, real broker deaths, and a judge that asks neither postlane nor its logs.
 
-    run.py [--long | --hours H] [--seed N] [--only PHASE …] [--keep DIR]
+    run.py [--long | --hours H] [--seed N] [--only PHASE …] [--again] [--keep DIR]
 
 Exit codes: 0 no promise was broken; 1 one was, or the run proves nothing. See README.md beside this file.
 SIGINT and SIGTERM end it with the report of what was judged so far, and 1.
@@ -27,6 +27,7 @@ from report import Ledger  # noqa: E402
 from world import Broken, Invalid, Stuck  # noqa: E402
 
 
+WORLDS_MAX = 4  # of a phase whose brokers fail it
 CAMPAIGN_TURNS = 6  # of every phase; a world of its own each, so that no topic grows without bound
 
 
@@ -37,14 +38,16 @@ def options():
     parser.add_argument("--hours", type=float, help="as --long, over and over for so long")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     parser.add_argument("--only", nargs="+", choices=list(phases.PHASES), default=list(phases.PHASES))
+    parser.add_argument("--again", action="store_true",
+                        help="a phase that did not come back in time or proves nothing begins once more")
     parser.add_argument("--keep", help="a folder for everything that was written; else removed after a good run")
     return parser.parse_args()
 
 
 def markers_dropped(directory):
-    """Whether the brokers called a prepared transaction complete without its markers, which Kafka 4.3 does when it meets
-    a partition without a leader after an outage. Nothing behind it can be read until a person aborts it, and what postlane
-    did on its account is forgotten then: such a world says nothing about postlane but that it waits."""
+    """Whether the brokers called a prepared transaction complete without its markers. Kafka 4.3 does when it meets a
+    partition without a leader after an outage. Nothing behind it can be read until a person aborts it, and what
+    postlane did on its account is forgotten then: such a world says nothing about postlane but that it waits."""
     for path in glob.glob(os.path.join(glob.escape(directory), "kafka", "*", "kafka.log*")):
         with open(path, encoding="utf-8", errors="replace") as log:
             if any("these partitions are likely deleted already" in line for line in log):
@@ -52,24 +55,32 @@ def markers_dropped(directory):
     return False
 
 
-def run_phase(name, directory, seed, long, ledger, worlds=4):
+def excuse(error, directory, attempt, again):
+    """Why the phase may begin again in another world, or None. Never for a broken promise."""
+    if attempt < WORLDS_MAX and isinstance(error, Stuck) and markers_dropped(directory):
+        return "the brokers dropped a transaction's markers, and postlane waits"
+    if again and attempt == 1 and isinstance(error, (Stuck, Invalid)):
+        return str(error).split("\n", maxsplit=1)[0]
+    return None
+
+
+def run_phase(name, directory, seed, campaign, ledger, again):
     """One phase, from its brokers to the verdict."""
     started = time.monotonic()
-    print(f"=== {name} (seed {seed})", flush=True)
-    try:
-        phases.PHASES[name](directory, seed, long, ledger)
-    except Stuck as error:
-        if worlds > 1 and markers_dropped(directory):
-            ledger.note(f"{name}: the brokers dropped a transaction's markers, and postlane waits; another world")
-            shutil.rmtree(directory, ignore_errors=True)
-            os.makedirs(directory)
-            run_phase(name, directory, seed + 1, long, ledger, worlds - 1)
-            return
-        ledger.failed(name, str(error))
-    except (Broken, AssertionError) as error:
-        ledger.failed(name, str(error))
-    except Invalid as error:
-        ledger.proves_nothing(name, str(error))
+    for attempt in range(1, WORLDS_MAX + 1):
+        print(f"=== {name} (seed {seed})", flush=True)
+        try:
+            phases.PHASES[name](directory, seed, campaign, ledger)
+            break
+        except (Broken, Invalid, AssertionError) as error:
+            why = excuse(error, directory, attempt, again)
+            if why is None:
+                (ledger.proves_nothing if isinstance(error, Invalid) else ledger.failed)(name, str(error))
+                break
+            ledger.note(f"{name} begins again in another world: {why}")
+        shutil.rmtree(directory, ignore_errors=True)
+        os.makedirs(directory)
+        seed += 1
     print(f"=== {name}: {time.monotonic() - started:.0f} s", flush=True)
 
 
@@ -82,7 +93,7 @@ def turns(chosen, ledger, directory):
         for name in chosen.only:
             folder = os.path.join(directory, f"{turn}-{name}")
             os.makedirs(folder)
-            run_phase(name, folder, seeds.randrange(1 << 30), campaign, ledger)
+            run_phase(name, folder, seeds.randrange(1 << 30), campaign, ledger, chosen.again)
             if ledger.bad:
                 return
             if not chosen.keep:
