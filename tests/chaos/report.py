@@ -5,6 +5,7 @@ import re
 
 from checker import render
 from points import PASSES
+from world import Violated
 
 
 def percentile(values, share):
@@ -25,7 +26,8 @@ class Ledger:
     def bad(self):
         return bool(self.problems)
 
-    def failed(self, phase, why):
+    def failed(self, phase, why, counts=()):
+        self.violations.update(counts)
         self.problems.append(f"{phase}: FAILED: {why}")
         print(self.problems[-1], flush=True)
 
@@ -65,17 +67,16 @@ class Ledger:
     def judge(self, phase, world, min_executed, **policy):
         """The verdict over everything that this world's topics and ESP have seen."""
         report = world.stack.report(min_executed=min_executed, acks_complete=True, **policy)
+        if report.verdict == "VIOLATED":
+            raise Violated(render(report), report.counts)
         self.inputs += report.figures["inputs"]
         self.executed += report.figures["executed"]
         self.decided += sum(report.outcome_count(word) for word in ("sent", "failed", "ambiguous"))
         self.ends.update(world.ends)
-        self.violations.update(report.counts)
         for kind, outcome, reason, count in report.outcomes:
             if kind == "outcome" and outcome == "ambiguous":
                 self.ambiguous[reason] += count
-        if report.verdict == "VIOLATED":
-            self.failed(phase, render(report))
-        elif report.verdict != "HELD":
+        if report.verdict != "HELD":
             self.proves_nothing(phase, "; ".join(report.invalid))
         else:
             margin = report.figures.get("largest_suppression_margin_ms")

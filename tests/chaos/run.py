@@ -24,7 +24,7 @@ os.environ["POSTLANE_TEST_KEEP_TOPICS"] = "1"  # the brokers go with their topic
 # pylint: disable=wrong-import-position
 import phases  # noqa: E402
 from report import Ledger  # noqa: E402
-from world import Broken, Invalid, Stuck  # noqa: E402
+from world import Broken, Invalid, Stuck, Violated  # noqa: E402
 
 
 WORLDS_MAX = 4  # of a phase whose brokers fail it
@@ -46,8 +46,9 @@ def options():
 
 def markers_dropped(directory):
     """Whether the brokers called a prepared transaction complete without its markers. Kafka 4.3 does when it meets a
-    partition without a leader after an outage. Nothing behind it can be read until a person aborts it, and what
-    postlane did on its account is forgotten then: such a world says nothing about postlane but that it waits."""
+    partition without a leader while it comes back. Either nothing behind it can be read until a person aborts it, or
+    the next transaction of the producer ends it, too, as it ends itself: what was acknowledged as committed may be
+    aborted. No promise holds over brokers that lose what they acknowledged: such a world says nothing of postlane."""
     for path in glob.glob(os.path.join(glob.escape(directory), "kafka", "*", "kafka.log*")):
         with open(path, encoding="utf-8", errors="replace") as log:
             if any("these partitions are likely deleted already" in line for line in log):
@@ -56,9 +57,9 @@ def markers_dropped(directory):
 
 
 def excuse(error, directory, attempt, again):
-    """Why the phase may begin again in another world, or None. Never for a broken promise."""
-    if attempt < WORLDS_MAX and isinstance(error, Stuck) and markers_dropped(directory):
-        return "the brokers dropped a transaction's markers, and postlane waits"
+    """Why the phase may begin again in another world, or None."""
+    if attempt < WORLDS_MAX and isinstance(error, (Stuck, Violated)) and markers_dropped(directory):
+        return "the brokers dropped the markers of a committed transaction"
     if again and attempt == 1 and isinstance(error, (Stuck, Invalid)):
         return str(error).split("\n", maxsplit=1)[0]
     return None
@@ -75,7 +76,10 @@ def run_phase(name, directory, seed, campaign, ledger, again):
         except (Broken, Invalid, AssertionError) as error:
             why = excuse(error, directory, attempt, again)
             if why is None:
-                (ledger.proves_nothing if isinstance(error, Invalid) else ledger.failed)(name, str(error))
+                if isinstance(error, Invalid):
+                    ledger.proves_nothing(name, str(error))
+                else:
+                    ledger.failed(name, str(error), getattr(error, "counts", ()))
                 break
             ledger.note(f"{name} begins again in another world: {why}")
         shutil.rmtree(directory, ignore_errors=True)

@@ -44,6 +44,14 @@ class Stuck(Broken):
     """Something did not go on in time. That may be the brokers' fault: see run.markers_dropped()."""
 
 
+class Violated(Broken):
+    """The checker found a broken promise; `counts` by rule. That may be the brokers' fault as well."""
+
+    def __init__(self, text, counts):
+        super().__init__(text)
+        self.counts = counts
+
+
 class Follower(threading.Thread):
     """Reads the outcomes as they are committed and keeps, per input partition, which inputs have ended."""
 
