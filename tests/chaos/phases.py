@@ -5,7 +5,7 @@ import time
 import faults
 import points
 import restore as restoring
-from world import Broken, World
+from world import Broken, Stuck, World
 
 
 def _warm(world):
@@ -97,7 +97,7 @@ def rolling(directory, seed, long, ledger):
         if report.outcome_count("ambiguous"):
             raise Broken(f"{report.outcome_count('ambiguous')} messages are in doubt after graceful restarts")
         if shortest_spare < 0:
-            raise Broken(f"a partition waited {-shortest_spare:.2f} s longer than the restart took")
+            raise Stuck(f"a partition waited {-shortest_spare:.2f} s longer than the restart took")
         ledger.note(f"rolling restart: {3 * rounds} restarts, nothing in doubt, longest wait of a partition "
                     f"{longest:.2f} s")
 
