@@ -43,7 +43,7 @@ public:
     struct Load {
         std::size_t records;
         std::size_t bytes;
-        bool busy;                      // throughput matters now, not latency; see kRecordsFew
+        bool busy;                      // throughput matters now, not latency
         std::size_t active_partitions;  // CommitActivity::partitions
         Millis staleness_max;           // suppression.max_staleness
     };

@@ -154,7 +154,7 @@ BootInstant Partition::round() {
     BootInstant next = runner_->next_wake(at);
     quiet_until_ = {};
     if (runner_->has_batch()) {
-        const bool busy = runner_->batch_size() >= CommitPacer::kRecordsFew && is_busy();
+        const bool busy = is_busy();
         const CommitPacer::Load load{.records = runner_->batch_size(),
                                      .bytes = runner_->batch_bytes(),
                                      .busy = busy,
@@ -185,8 +185,12 @@ BootInstant Partition::round() {
     return stage_ == Stage::Draining ? finish_draining(at) : next;
 }
 
-// More input waits than one round takes, or more messages than can be dispatched: throughput matters, not latency.
+// More input waits than one round takes, or more messages than can be dispatched, and the batch gains by waiting:
+// throughput matters, not latency.
 bool Partition::is_busy() const {
+    if (runner_->batch_size() < CommitPacer::kRecordsFew) {
+        return false;
+    }
     const auto end = ports_.sends->high_watermark();
     return runner_->is_saturated() || (end && *end - runner_->next_offsets().sends >= kBacklog);
 }

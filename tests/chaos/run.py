@@ -70,11 +70,13 @@ def run_phase(name, directory, seed, campaign, ledger, again):
     started = time.monotonic()
     for attempt in range(1, WORLDS_MAX + 1):
         print(f"=== {name} (seed {seed})", flush=True)
+        world = os.path.join(directory, f"world-{attempt}")
+        os.makedirs(world)
         try:
-            phases.PHASES[name](directory, seed, campaign, ledger)
+            phases.PHASES[name](world, seed, campaign, ledger)
             break
         except (Broken, Invalid, AssertionError) as error:
-            why = excuse(error, directory, attempt, again)
+            why = excuse(error, world, attempt, again)
             if why is None:
                 if isinstance(error, Invalid):
                     ledger.proves_nothing(name, str(error))
@@ -82,8 +84,6 @@ def run_phase(name, directory, seed, campaign, ledger, again):
                     ledger.failed(name, str(error), getattr(error, "counts", ()))
                 break
             ledger.note(f"{name} begins again in another world: {why}")
-        shutil.rmtree(directory, ignore_errors=True)
-        os.makedirs(directory)
         seed += 1
     print(f"=== {name}: {time.monotonic() - started:.0f} s", flush=True)
 
@@ -96,7 +96,6 @@ def turns(chosen, ledger, directory):
     for turn in range(1_000_000):
         for name in chosen.only:
             folder = os.path.join(directory, f"{turn}-{name}")
-            os.makedirs(folder)
             run_phase(name, folder, seeds.randrange(1 << 30), campaign, ledger, chosen.again)
             if ledger.bad:
                 return

@@ -134,10 +134,6 @@ void GroupConsumer::finish_revoke() {
     }
 }
 
-bool GroupConsumer::lost() const {
-    return rd_kafka_assignment_lost(client_->get()) != 0;
-}
-
 void GroupConsumer::poll(Millis timeout) {
     const kafka::Message message(
         rd_kafka_consumer_poll(client_->get(), kafka::timeout_ms(timeout)));

@@ -46,9 +46,6 @@ public:
 
     // What on_revoked announced is drained or discarded: let the group go on.
     void finish_revoke();
-    // While draining: whether the group has given up on us meanwhile, so that the partitions may
-    // have new owners and nothing of the drain counts any more.
-    [[nodiscard]] bool lost() const;
 
     // Shows how far each partition has come. Fire and forget.
     void commit_async(const std::map<PartitionId, Offset>& next_offsets);

@@ -154,7 +154,7 @@ TEST(GroupConsumer, AMemberThatLostItsPartitionsGetsNoneBeforeItHasLetGo) {
     config.kafka.librdkafka["max.poll.interval.ms"] = "2000";
     Member sleeper(config, true);
     ASSERT_TRUE(eventually([&] { sleeper.poll(); }, [&] { return sleeper.owned == kAll; }));
-    std::this_thread::sleep_for(Millis(3000));
+    std::this_thread::sleep_for(Millis(3000));  // without a poll for longer than the interval
     ASSERT_TRUE(eventually([&] { sleeper.poll(); }, [&] { return sleeper.was_lost; }));
     ASSERT_TRUE(sleeper.draining);
     EXPECT_FALSE(
