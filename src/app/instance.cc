@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "adapters/kafka/topology.h"
 #include "adapters/kafka/transaction_log.h"
 #include "adapters/system/log.h"
 #include "app/cli/exit_code.h"
@@ -243,35 +244,9 @@ void Instance::start_threads() {
             }
         }
     });
-    helpers_.emplace_back([this] {
-        name_this_thread("topology");
-        watch_topology();
-    });
-}
-
-// Topics can be changed under a running program; what would be refused at the start is refused later as well.
-void Instance::watch_topology() {
-    while (!helpers_stop_) {
-        topology_bell_.wait(kTopologyInterval);
-        if (helpers_stop_) {
-            return;
-        }
-        auto topology = read_topology(config_, kafka_log());
-        if (!topology) {
-            continue;  // the partitions notice brokers that are away
-        }
-        for (const Finding& finding : check_topology(config_, *topology)) {
-            if (finding.severity == Finding::Severity::Refuse) {
-                end_with(exit_code::kConfig, "topology.refused",
-                         finding.topic + ": " + finding.text);
-            }
-        }
-        const TopicFacts* sends = topology->find(config_.topics.sends);
-        if (sends != nullptr && sends->partitions != partition_count_) {
-            end_with(exit_code::kConfig, "topology.refused",
-                     "the partition count of " + config_.topics.sends + " changed");
-        }
-    }
+    topology_watch_ = std::make_unique<TopologyWatch>(
+        config_, partition_count_, kTopologyInterval, kafka_log(),
+        [this](const std::string& why) { end_with(exit_code::kConfig, "topology.refused", why); });
 }
 
 int Instance::run() {
@@ -316,7 +291,7 @@ int Instance::run() {
         dispatcher_->stop(clock_.boot_now());
     }
     helpers_stop_ = true;
-    topology_bell_.ring();
+    topology_watch_.reset();
     for (std::thread& helper : helpers_) {
         helper.join();
     }

@@ -19,7 +19,7 @@
 #include "adapters/kafka/end_offsets.h"
 #include "adapters/kafka/group_consumer.h"
 #include "adapters/kafka/input_reader.h"
-#include "adapters/kafka/topology.h"
+#include "adapters/kafka/topology_watch.h"
 #include "adapters/prometheus/prometheus_metrics.h"
 #include "adapters/rocksdb/address_store.h"
 #include "adapters/system/clock.h"
@@ -91,7 +91,6 @@ private:
     void forget_partitions();
     void wake(PartitionId partition);
     void wake_all();
-    void watch_topology();
 
     const Config& config_;
     SystemClock clock_;
@@ -115,13 +114,13 @@ private:
     std::unique_ptr<CommitActivity> commits_;
     std::unique_ptr<Surroundings> surroundings_;
     std::unique_ptr<GroupConsumer> group_;
+    std::unique_ptr<TopologyWatch> topology_watch_;
 
     std::atomic<bool> started_{false};
     std::atomic<bool> joined_{false};
     std::atomic<bool> stopping_{false};
     std::atomic<bool> helpers_stop_{false};
     std::atomic<BootInstant::rep> main_turned_{0};
-    Bell topology_bell_;
     std::vector<std::thread> helpers_;
     bool revoking_ = false;
     bool closing_ = false;

@@ -108,7 +108,8 @@ private:
     BootInstant start();
     [[nodiscard]] Result<void> restore(BootInstant fenced_at);
     [[nodiscard]] Result<std::optional<GenesisRow>> read_genesis(const LedgerLog::Range& range);
-    [[nodiscard]] Result<void> first_start(const LedgerLog::Range& range);
+    [[nodiscard]] Result<void> check_first_start(const LedgerLog::Range& range);
+    [[nodiscard]] Result<void> first_start();
     [[nodiscard]] Result<void> check_genesis(const GenesisRow& genesis) const;
     [[nodiscard]] Result<Offset> trust_store(const LedgerLog::Range& range,
                                              const std::optional<GenesisRow>& genesis);

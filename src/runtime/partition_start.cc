@@ -135,6 +135,11 @@ Result<void> Partition::restore(BootInstant fenced_at) {
             return checked;
         }
     }
+    if (!*genesis) {  // before the store is touched: it may be the last that remembers what was sent
+        if (auto first = check_first_start(*range); !first) {
+            return first;
+        }
+    }
     auto from = trust_store(*range, *genesis);
     if (!from) {
         return tl::unexpected<Error>(from.error());
@@ -143,7 +148,7 @@ Result<void> Partition::restore(BootInstant fenced_at) {
         return replayed;
     }
     if (!*genesis) {
-        if (auto begun = first_start(*range); !begun) {
+        if (auto begun = first_start(); !begun) {
             return begun;
         }
     }
@@ -238,8 +243,8 @@ Result<void> Partition::check_genesis(const GenesisRow& genesis) const {
     return {};
 }
 
-// The ledger was empty as of `range`.
-Result<void> Partition::first_start(const LedgerLog::Range& range) {
+// The ledger was empty as of `range`: it was never begun, or it was lost.
+Result<void> Partition::check_first_start(const LedgerLog::Range& range) {
     auto committed = log_->group_offset_exists();
     if (!committed) {
         return tl::unexpected<Error>(committed.error());
@@ -262,6 +267,10 @@ Result<void> Partition::first_start(const LedgerLog::Range& range) {
                         "was none, delete "
                         "the group's offsets and start anew.");
     }
+    return {};
+}
+
+Result<void> Partition::first_start() {
     const auto& kafka = around_.config.kafka;
     const bool latest = kafka.initial_offset == config::InitialOffset::Latest;
     auto sends = ports_.sends->resolve(latest ? InputStream::kEnd : InputStream::kBeginning);

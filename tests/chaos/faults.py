@@ -5,7 +5,6 @@ import os
 import resource
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import time
@@ -13,6 +12,7 @@ import time
 from confluent_kafka import Consumer
 
 from checker_facts import read_topic
+from harness import delete_group
 from world import HERE, SESSION_MS, Broken, Invalid
 
 HOUR_NS = 3600 * 10**9
@@ -246,26 +246,10 @@ def offsets_deleted(world):
             held.enter_context(world.hold(member))
             world.kill(member)
         incident = world.strike("group offsets deleted")
-        deadline = time.monotonic() + 30
-        while not any(_delete_group(node.port, "chaos") for node in world.cluster.nodes):
-            if time.monotonic() > deadline:
-                raise Invalid("the group could not be deleted")
-            time.sleep(0.3)
+        delete_group(",".join(f"127.0.0.1:{node.port}" for node in world.cluster.nodes), "chaos")
     world.recover([incident])
     world.wait_ready()
     return [incident]
-
-
-def _delete_group(port, group):
-    """DeleteGroups, version 0, as on the wire; -> whether this broker did it."""
-    name = struct.pack(">h", len(group)) + group.encode()
-    request = struct.pack(">hhih", 42, 0, 1, -1) + struct.pack(">i", 1) + name
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as connection:
-        connection.sendall(struct.pack(">i", len(request)) + request)
-        answer = connection.makefile("rb")
-        size = struct.unpack(">i", answer.read(4))[0]
-        return struct.unpack(">h", answer.read(size)[-2:])[0] == 0
-    return False
 
 
 def input_again(world, records=2000):

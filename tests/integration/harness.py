@@ -3,6 +3,7 @@
 Everything waits with a bound, everything started is ended, and every log stays in the test's folder.
 """
 
+import contextlib
 import copy
 import itertools
 import json
@@ -10,6 +11,8 @@ import os
 import re
 import resource
 import signal
+import socket
+import struct
 import subprocess
 import threading
 import time
@@ -129,6 +132,26 @@ def delete_topics(bootstrap, names):
     for future in admin.delete_topics(names, operation_timeout=20).values():
         future.result(20)
     eventually("topics are gone", lambda: not set(names) & set(admin.list_topics(timeout=10).topics), 20)
+
+
+def delete_group(bootstrap, group):
+    """A consumer group without members, with its offsets. Spoken by hand: DeleteGroups, version 0, to whichever broker
+    coordinates it; Debian's client cannot."""
+    name = struct.pack(">h", len(group)) + group.encode()
+    request = struct.pack(">hhih", 42, 0, 1, -1) + struct.pack(">i", 1) + name
+
+    def deleted():
+        for address in bootstrap.split(","):
+            host, port = address.rsplit(":", 1)
+            with contextlib.suppress(OSError, struct.error), \
+                    socket.create_connection((host, int(port)), 5) as connection:
+                connection.sendall(struct.pack(">i", len(request)) + request)
+                answer = connection.makefile("rb")
+                size = struct.unpack(">i", answer.read(4))[0]
+                if struct.unpack(">h", answer.read(size)[-2:])[0] == 0:
+                    return True
+        return False
+    eventually(f"group {group} is deleted", deleted, 30, 0.3)
 
 
 class Process:

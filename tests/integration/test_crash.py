@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import delete_topics, eventually, now
+from harness import delete_group, delete_topics, eventually, now
 
 KILLS = int(os.environ.get("POSTLANE_TEST_KILLS", "30"))
 FAULTS = {"latency_ms": 10, "latency_jitter_ms": 40, "error_5xx": 0.03, "accept_then_drop": 0.03,
@@ -145,6 +145,25 @@ def test_ledger_topic_lost_refuses_to_run(make_stack):
     instance.spawn()  # nor without the local state
     assert instance.wait(30) == 78, instance.logs()
     assert len(stack.sandbox.executed()) == executed
+
+
+def test_a_ledger_begun_anew_is_not_mixed_with_the_old_store(make_stack):
+    """The operator has accepted repeats. What the old store knows of them must not count, whatever its offsets say."""
+    stack = make_stack(provider={"idempotency": "none"})  # an ESP with keys would not repeat even now
+    instance = stack.instance().start()
+    for i in range(50):
+        stack.feed.send(f"user-{i}", "m")
+    stack.settle()
+    instance.terminate()
+    delete_topics(stack.bootstrap, [stack.topics["ledger"]])
+    stack.create_topic("ledger")
+    delete_group(stack.bootstrap, stack.base["kafka"]["group_id"])
+    instance.spawn()
+    eventually("everything was sent once more", lambda: len(stack.sandbox.executed()) >= 100, 30)
+    stack.feed.send("user-0", "m")  # and this ledger remembers
+    stack.settle()
+    assert len(stack.sandbox.executed()) == 100
+    instance.terminate()
 
 
 def test_full_disk_stops_sending_and_loses_nothing(make_stack):

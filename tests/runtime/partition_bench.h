@@ -1,0 +1,93 @@
+// One Partition with everything around it in memory, for tests of how it begins.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runner_bench.h"
+#include "runtime/partition.h"
+
+namespace postlane {
+
+class StillClock final : public Clock {
+public:
+    [[nodiscard]] BootInstant boot_now() const override { return BootInstant{Millis{1'000'000}}; }
+    [[nodiscard]] Instant wall_now() const override { return Instant{Millis{1'764'579'600'000}}; }
+};
+
+class EmptyStream final : public InputStream {
+public:
+    [[nodiscard]] Result<void> start(Offset /*from*/) override { return {}; }
+    [[nodiscard]] Result<Offset> resolve(Offset which) override { return which; }
+    [[nodiscard]] Result<void> poll(std::vector<InputRecord>& /*out*/, std::size_t) override {
+        return {};
+    }
+    [[nodiscard]] std::optional<Offset> end_seen() const override { return std::nullopt; }
+    [[nodiscard]] std::optional<Offset> high_watermark() const override { return std::nullopt; }
+};
+
+class SilentEnds final : public EndOffsets {
+public:
+    [[nodiscard]] Result<Answer> ask(const std::vector<PartitionId>& /*partitions*/) override {
+        return fail(ErrorCode::Unavailable, "silent");
+    }
+};
+
+class PartitionBench : public testing::Test {
+protected:
+    using OpenLog = std::function<std::unique_ptr<LedgerLog>()>;
+    using OpenStore = std::function<std::unique_ptr<Store>()>;
+
+    PartitionBench() : flow_(config_) {}
+
+    void make_partition(OpenLog open_log, OpenStore open_store) {
+        PartitionPorts ports;
+        ports.open_log = [open = std::move(open_log)]() -> Result<std::unique_ptr<LedgerLog>> {
+            return open();
+        };
+        ports.open_store = [open = std::move(open_store)]() -> Result<std::unique_ptr<Store>> {
+            return open();
+        };
+        ports.sends = std::make_unique<EmptyStream>();
+        ports.suppressions = std::make_unique<EmptyStream>();
+        partition_ =
+            std::make_unique<Partition>(around_, 0, std::move(ports), std::make_shared<Bell>());
+    }
+
+    Config config_ = runner_config();
+    StillClock clock_;
+    BrokerClock broker_clock_{clock_};
+    FakeAddresses addresses_;
+    ProviderFlow flow_;
+    FakeDispatcher dispatcher_;
+    FakeMetrics metrics_;
+    AttemptRegistry registry_{1, config_, flow_, [](PartitionId) {},
+                              [this] { return clock_.boot_now(); }};
+    SilentEnds ends_;
+    FreshnessService freshness_{ends_, clock_, Millis{250}, {}, {}};
+    std::vector<std::string> logged_;
+    CommitActivity commits_{1};
+    Surroundings around_{.config = config_,
+                         .partition_count = 1,
+                         .max_record_bytes = 1'000'000,
+                         .clock = clock_,
+                         .broker_clock = broker_clock_,
+                         .addresses = addresses_,
+                         .flow = flow_,
+                         .registry = registry_,
+                         .dispatcher = dispatcher_,
+                         .freshness = freshness_,
+                         .metrics = metrics_,
+                         .commits = commits_,
+                         .show_progress = [](PartitionId, Offset) {},
+                         .new_uuid = [] { return Hash128{}; },
+                         .log = [this](Severity, std::string_view event,
+                                       const std::string&) { logged_.emplace_back(event); }};
+    std::unique_ptr<Partition> partition_;
+};
+
+}  // namespace postlane
