@@ -89,15 +89,22 @@ std::optional<MessageRow> LedgerView::message(const MessageId& id) const {
 }
 
 std::optional<SequenceRow> LedgerView::sequence(std::string_view sequence_id) const {
-    const auto bytes = row_bytes(ledger::sequence_key(recipient_, sequence_id));
-    if (!bytes) {
+    std::string key = ledger::sequence_key(recipient_, sequence_id);
+    const std::optional<SequenceRow>* row = sequences_.find(key);
+    if (row == nullptr) {
+        std::optional<SequenceRow> read;
+        if (const auto bytes = row_bytes(key)) {
+            read = value_or_failure(ledger::decode_sequence(*bytes), failure_);
+        }
+        if (failure_) {
+            return std::nullopt;
+        }
+        row = &sequences_.put(std::move(key), std::move(read));
+    }
+    if (*row && (*row)->row_expires_at != Instant{} && (*row)->row_expires_at <= now_) {
         return std::nullopt;
     }
-    auto row = value_or_failure(ledger::decode_sequence(*bytes), failure_);
-    if (row && row->row_expires_at != Instant{} && row->row_expires_at <= now_) {
-        return std::nullopt;
-    }
-    return row;
+    return *row;
 }
 
 std::optional<StepEntry> LedgerView::step(std::string_view sequence_id, Step step) const {
@@ -187,7 +194,7 @@ void LedgerView::step_changed(const std::string& message_key, const MessageId& i
     }
 }
 
-void LedgerView::put(const PutMessage& effect) {
+const MessageRow& LedgerView::put(PutMessage effect) {
     const std::string key = ledger::message_key(recipient_, effect.message_id);
     auto in_batch = messages_.find(key);
     bool in_store = false;
@@ -213,9 +220,11 @@ void LedgerView::put(const PutMessage& effect) {
         superseded_.emplace_back(in_batch->second.order,
                                  Sealed{key, ledger::encode(in_batch->second.row), true});
     }
-    in_batch->second.row = effect.row;
+    MessageRow& row = in_batch->second.row;
+    row = std::move(effect.row);
     in_batch->second.order = ++next_order_;
-    step_changed(key, effect.message_id, effect.row, in_store);
+    step_changed(key, effect.message_id, row, in_store);
+    return row;
 }
 
 ledger::Wake LedgerView::halt_wake(const RecipientId& recipient, std::string_view sequence_id,
@@ -234,7 +243,9 @@ void LedgerView::put(const PutSequence& effect) {
         local_.push_back({ledger::wake_key(wake), std::string()});
         new_wakes_.push_back(std::move(wake));
     }
-    put_row(ledger::sequence_key(recipient_, effect.sequence_id), ledger::encode(effect.row));
+    std::string key = ledger::sequence_key(recipient_, effect.sequence_id);
+    sequences_.put(key, effect.row);
+    put_row(std::move(key), ledger::encode(effect.row));
 }
 
 void LedgerView::put(const PutSuppressions& effect) {

@@ -24,6 +24,7 @@
 #include "postlane/ports/ledger_log.h"
 #include "postlane/ports/store.h"
 #include "postlane/state_view.h"
+#include "runtime/recent.h"
 
 namespace postlane {
 
@@ -50,7 +51,8 @@ public:
         std::size_t limit) const;
 
     // Into the batch, for the focused recipient.
-    void put(const PutMessage& effect);
+    // The row as it is kept; valid until the next call.
+    const MessageRow& put(PutMessage effect);
     void put(const PutSequence& effect);
     void put(const PutSuppressions& effect);
     void forget(const ForgetStep& effect);
@@ -60,7 +62,10 @@ public:
     void drop_wake(std::string key) { local_.push_back({std::move(key), std::nullopt}); }
     // Forgets an expired row of the recipient in focus, here and in the topic. `key` is its ledger key. With a message
     // goes the step it still holds: after compaction the record that forgets it is all there is of it.
-    void expire(const std::string& key) { put_row(key, std::nullopt); }
+    void expire(const std::string& key) {
+        sequences_.forget(key);
+        put_row(key, std::nullopt);
+    }
     void expire(const std::string& key, const MessageId& id, const MessageRow& row);
 
     [[nodiscard]] bool batch_empty() const { return rows_.empty() && messages_.empty(); }
@@ -170,8 +175,8 @@ private:
     Instant now_{};
 
     // The batch.
-    std::map<std::string, BatchMessage> messages_;
-    std::map<std::string, BatchRow> rows_;
+    std::unordered_map<std::string, BatchMessage> messages_;
+    std::unordered_map<std::string, BatchRow> rows_;
     std::vector<std::pair<std::uint64_t, Sealed>> superseded_;
     std::map<std::string, BatchStep> steps_;
     std::vector<StoreBatch::Operation> local_;  // of the store alone
@@ -193,6 +198,10 @@ private:
     std::unordered_map<std::string, std::string> replayed_steps_;
     std::vector<ledger::Wake> new_wakes_;
     mutable std::optional<Error> failure_;
+    // The rows of sequences as they are now, the batch included; absent: there is none. A step asks at its arrival, its
+    // attempt and its end.
+    static constexpr std::size_t kSequencesRemembered = 512;
+    mutable Recent<std::optional<SequenceRow>> sequences_{kSequencesRemembered};
     // What the last questions were answered with: one decision asks the same several times.
     mutable std::optional<std::pair<std::string, std::optional<MessageRow>>> message_memo_;
     mutable std::optional<std::pair<std::string, std::optional<SuppressionRow>>> suppressions_memo_;

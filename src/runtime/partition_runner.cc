@@ -154,8 +154,8 @@ void PartitionRunner::decide_one(const RecipientId& recipient, const Input& inpu
 void PartitionRunner::perform(const RecipientId& recipient, Effects effects, const Now& now) {
     for (Effect& effect : effects) {
         view_.focus(recipient, now.broker);
-        if (const auto* put = std::get_if<PutMessage>(&effect)) {
-            perform_put(recipient, *put, now);
+        if (auto* put = std::get_if<PutMessage>(&effect)) {
+            perform_put(recipient, std::move(*put), now);
         } else if (const auto* sequence = std::get_if<PutSequence>(&effect)) {
             const auto before = view_.sequence(sequence->sequence_id);
             ordering_.sequences += before ? 0U : 1U;
@@ -177,23 +177,22 @@ void PartitionRunner::perform(const RecipientId& recipient, Effects effects, con
     }
 }
 
-void PartitionRunner::perform_put(const RecipientId& recipient, const PutMessage& put,
-                                  const Now& now) {
-    view_.put(put);
-    const MessageRow& row = put.row;
+void PartitionRunner::perform_put(const RecipientId& recipient, PutMessage put, const Now& now) {
+    const MessageId id = put.message_id;
+    const MessageRow& row = view_.put(std::move(put));
     if (row.state == MessageState::Ready && row.wake_at <= now.broker) {
-        const bool at_hand = event_at_hand_ && event_at_hand_->message_id == put.message_id;
+        const bool at_hand = event_at_hand_ && event_at_hand_->message_id == id;
         const bool small = at_hand && event_at_hand_->json.size() <= kEventAtHandMax;
         // An input is decided only once the view was fresh as of its arrival.
         const BootInstant since =
             at_hand && !pending_sends_.empty() ? pending_sends_.front().arrived : now.boot;
-        offer(recipient, put.message_id, row, since, small ? event_at_hand_ : nullptr);
+        offer(recipient, id, row, since, small ? event_at_hand_ : nullptr);
         return;
     }
-    ready_.remove(recipient, put.message_id);
+    ready_.remove(recipient, id);
     if (row.state == MessageState::Sending) {
         ready_.set_busy(recipient);
-        open_.emplace(row.intent->attempt, OpenAttempt{recipient, put.message_id});
+        open_.emplace(row.intent->attempt, OpenAttempt{recipient, id});
     }
 }
 

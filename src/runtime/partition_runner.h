@@ -159,7 +159,7 @@ private:
     void run(const RecipientId& recipient, const Input& input, const Now& now);
     void decide_one(const RecipientId& recipient, const Input& input, const Now& now);
     void perform(const RecipientId& recipient, Effects effects, const Now& now);
-    void perform_put(const RecipientId& recipient, const PutMessage& put, const Now& now);
+    void perform_put(const RecipientId& recipient, PutMessage put, const Now& now);
     void perform_outcome(const OutcomeRecord& outcome);
     void count_committed();
     void count_one(Count::What what);

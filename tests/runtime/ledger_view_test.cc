@@ -236,6 +236,59 @@ TEST_F(LedgerViewTest, AMessageOutsideItsSequenceHoldsNoStep) {
     EXPECT_EQ(view_.step("drip", 1)->message_id, MessageId("m1"));
 }
 
+TEST_F(LedgerViewTest, ASequenceReadsAsLastPutInTheBatchAndAfterIt) {
+    EXPECT_FALSE(view_.sequence("drip"));
+    SequenceRow row;
+    for (Step expected = 2; expected < 5; ++expected) {
+        row.expected = expected;
+        view_.put(PutSequence{"drip", row});
+        ASSERT_TRUE(view_.sequence("drip"));
+        EXPECT_EQ(view_.sequence("drip")->expected, expected);
+        commit();
+        EXPECT_EQ(view_.sequence("drip")->expected, expected);
+    }
+    EXPECT_FALSE(view_.sequence("other"));
+    view_.focus(RecipientId("bob"), kNow);
+    EXPECT_FALSE(view_.sequence("drip"));
+}
+
+TEST_F(LedgerViewTest, ASequenceThatIsForgottenIsGoneAtOnceAndMayComeBack) {
+    SequenceRow row;
+    row.row_expires_at = kNow + std::chrono::hours{1};
+    view_.put(PutSequence{"drip", row});
+    commit();
+    EXPECT_TRUE(view_.sequence("drip"));
+    view_.focus(kAnn, kNow + std::chrono::hours{1});
+    EXPECT_FALSE(view_.sequence("drip"));
+    view_.expire(ledger::sequence_key(kAnn, "drip"));
+    view_.focus(kAnn, kNow);
+    EXPECT_FALSE(view_.sequence("drip"));
+    commit();
+    EXPECT_FALSE(view_.sequence("drip"));
+    view_.put(PutSequence{"drip", row});
+    EXPECT_TRUE(view_.sequence("drip"));
+}
+
+// Whatever is still known without asking the store: the answers are the store's.
+TEST_F(LedgerViewTest, ManySequencesReadAsTheyWerePut) {
+    constexpr int kMany = 3'000;
+    SequenceRow row;
+    for (int number = 0; number < kMany; ++number) {
+        row.held = static_cast<std::uint32_t>(number);
+        view_.put(PutSequence{std::to_string(number), row});
+        if (number % 100 == 99) {
+            commit();
+        }
+    }
+    for (const int stride : {1, 7}) {
+        for (int number = 0; number < kMany; number += stride) {
+            const auto read = view_.sequence(std::to_string(number));
+            ASSERT_TRUE(read) << number;
+            ASSERT_EQ(read->held, static_cast<std::uint32_t>(number));
+        }
+    }
+}
+
 TEST_F(LedgerViewTest, OneWakePerWaitingMessage) {
     MessageRow row = row_in(Scheduled);
     put("m", row);

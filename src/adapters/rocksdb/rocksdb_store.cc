@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <rocksdb/db.h>
 #include <rocksdb/options.h>
+#include <rocksdb/perf_level.h>
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/write_batch.h>
 
@@ -66,6 +67,8 @@ RocksDbStore::~RocksDbStore() = default;
 
 Result<std::unique_ptr<RocksDbStore>> RocksDbStore::open(const SharedResources& shared,
                                                          fs::path directory) {
+    // Of this thread, the one that will use it. By default RocksDB counts every comparison of keys.
+    rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);
     std::unique_ptr<RocksDbStore> store(new RocksDbStore(shared, std::move(directory)));
     if (auto opened = store->open_or_replace(); !opened) {
         return tl::unexpected<Error>(std::move(opened.error()));
