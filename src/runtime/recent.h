@@ -8,9 +8,9 @@
 
 namespace postlane {
 
-// The values of at least the last `generation` keys that were put or found, of at most twice as many. Two maps: when the
-// younger is full it becomes the older one, and what was not asked for since the last time is forgotten with that. No
-// list to keep in order, and nothing is forgotten while it is in use.
+// The values of at least the last `generation` keys that were put or found, of at most twice as many. Two maps: when
+// the younger is full it becomes the older one, and what was not asked for since the last time is forgotten. Nothing is
+// forgotten while it is in use, and there is no list to keep in order.
 template <class Value>
 class Recent {
 public:
