@@ -14,7 +14,9 @@ namespace postlane {
 
 class Decision {
 public:
-    Decision(const StateView& view, const Context& context) : view_(view), context_(context) {}
+    Decision(const StateView& view, const Context& context) : view_(view), context_(context) {
+        effects_.reserve(kEffectsUsual);
+    }
 
     [[nodiscard]] const StateView& view() const { return view_; }
     [[nodiscard]] const Config& config() const { return context_.config; }
@@ -51,6 +53,8 @@ public:
                                                Outcome outcome, Reason reason) const;
 
 private:
+    static constexpr std::size_t kEffectsUsual = 6;  // the end of a step has five
+
     const StateView& view_;
     const Context& context_;
     Effects effects_;
