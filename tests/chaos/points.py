@@ -86,12 +86,15 @@ def _killed(world, member, point):
     signalled = False
     while time.monotonic() < deadline:
         if not member.instance.alive:
+            if signalled and member.instance.process.returncode == 0:
+                return False  # none of its partitions had begun to work: nothing was drained
             if member.instance.process.returncode != -signal.SIGKILL:
                 raise Broken(f"{member.instance.name} ended with {member.instance.process.returncode} instead of at "
                              f"{point}\n{member.instance.logs(20)}")
             return True
         if point in ("revoke", "drain") and not signalled and member.instance.ready():
             time.sleep(world.random.uniform(0.1, 0.6))
+            member.asked = True
             member.instance.signal(signal.SIGTERM)
             signalled = True
         time.sleep(0.003)
