@@ -14,6 +14,8 @@ constexpr double kMicrosPerSecond = 1e6;
 constexpr double kBurstSeconds = 0.1;
 // A closing circuit starts small: if it was luck, few messages pay for it.
 constexpr double kWindowAfterOutage = 4.0;
+// Nor does a process know at its start whether the provider works: the one before it may have ended in an outage.
+constexpr double kWindowAtStart = 32.0;
 // Above the slow-start mark the window regains the full limit in this many round trips.
 constexpr double kRoundTripsToRecover = 64.0;
 // Throttling asks for less. A failure now and then does not; many in a row open the circuit.
@@ -74,7 +76,8 @@ private:
 class Window {
 public:
     explicit Window(std::size_t limit)
-        : limit_(static_cast<double>(limit)), window_(limit_), slow_start_below_(limit_) {}
+        : limit_(static_cast<double>(limit)), window_(std::min(limit_, kWindowAtStart)),
+          slow_start_below_(limit_) {}
 
     [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(window_); }
 

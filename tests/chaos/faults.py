@@ -110,7 +110,10 @@ def unreachable(world, everyone):
     chosen = ports if everyone else [world.random.choice(ports)]
     incident = world.strike("brokers unreachable" if len(chosen) == len(ports) else "one broker unreachable")
     world.proxy(refuse=chosen)
-    time.sleep(world.random.uniform(1, 4))
+    if len(chosen) < len(ports):
+        world.lasts(incident, world.random.uniform(1, 4))
+    else:
+        time.sleep(world.random.uniform(1, 4))
     world.proxy(refuse=[])
     return over(world, incident)
 
@@ -246,7 +249,10 @@ def offsets_deleted(world):
             held.enter_context(world.hold(member))
             world.kill(member)
         incident = world.strike("group offsets deleted")
-        delete_group(",".join(f"127.0.0.1:{node.port}" for node in world.cluster.nodes), "chaos")
+        try:
+            delete_group(",".join(f"127.0.0.1:{node.port}" for node in world.cluster.nodes), "chaos")
+        except AssertionError as error:
+            raise Invalid(str(error)) from None
     world.recover([incident])
     world.wait_ready()
     return [incident]

@@ -31,8 +31,8 @@ def machines(directory, seed, long, ledger):
     """One broker; pauses, takeovers, lost and damaged stores, a full disk, clocks, input again, two groups."""
     with World(directory, 1, seed) as world:
         _warm(world)
-        for sessions in (0.5, 1.5, 3):
-            _do(ledger, faults.pause, world, sessions, times=5 if long else 1)
+        for sessions, times in ((0.5, 3), (1.5, 7), (3, 7)):
+            _do(ledger, faults.pause, world, sessions, times=times if long else 1)
         for fault in (faults.takeover, faults.store_deleted, faults.store_flipped, faults.store_older,
                       faults.no_space, faults.storm, faults.input_again, faults.offsets_deleted, faults.two_groups,
                       faults.clock):
@@ -88,8 +88,9 @@ def rolling(directory, seed, long, ledger):
                                      f"{member.instance.logs(15)}")
                     member.start()
                     world.wait_ready()
+                    took = time.monotonic() - started
                     world.recover([incident])
-                    took, waited = time.monotonic() - started, max(world.follower.longest_wait)
+                    waited = max(world.follower.longest_wait)
                 ledger.add([incident])
                 longest, shortest_spare = max(longest, waited), min(shortest_spare, took - waited)
         world.settle()

@@ -18,6 +18,8 @@ class Ledger:
 
     def __init__(self):
         self.incidents = collections.defaultdict(list)
+        self._of_this_world = []  # they count once it is judged
+        self.excused = []  # verdicts over worlds whose brokers had lost what they acknowledged
         self.ends, self.ambiguous, self.violations = collections.Counter(), collections.Counter(), collections.Counter()
         self.inputs = self.executed = self.decided = 0
         self.problems, self.notes = [], []
@@ -35,6 +37,20 @@ class Ledger:
         self.problems.append(f"{phase}: PROVES NOTHING: {why}")
         print(self.problems[-1], flush=True)
 
+    def begin_world(self):
+        """What became of the world before says nothing, unless end_world() was called."""
+        self._of_this_world = []
+
+    def end_world(self):
+        for incident in self._of_this_world:
+            self.incidents[incident.kind].append(incident)
+        self._of_this_world = []
+
+    def excuse_violation(self, phase, verdict):
+        """Not counted as one, but nobody should have to believe that: the text is printed and its folder kept."""
+        self.excused.append(phase)
+        print(f"{phase}: a violation, excused because of the brokers:\n{verdict}", flush=True)
+
     def note(self, text):
         self.notes.append(text)
         print(f"    {text}", flush=True)
@@ -42,7 +58,7 @@ class Ledger:
     def add(self, incidents):
         """Incidents that are over. One at which nothing was at stake, or during which nothing went on, is no test."""
         for incident in incidents:
-            self.incidents[incident.kind].append(incident)
+            self._of_this_world.append(incident)
             print(f"    {incident.kind}: {incident.pending} pending, back after {incident.recovered_s:.2f} s, "
                   f"{incident.progress} ended meanwhile", flush=True)
             if incident.pending <= 0:
@@ -54,8 +70,8 @@ class Ledger:
         """What the campaign owes: a smaller one must not pass for it."""
         fired = collections.Counter()
         for kind, incidents in self.incidents.items():
-            group = kind if kind.startswith("kill at ") else "zombies" if kind.startswith("SIGSTOP") else \
-                "broker kills" if kind.endswith("killed") else None
+            group = kind if kind.startswith("kill at ") else "broker kills" if kind.endswith("killed") else \
+                "zombies" if kind.startswith("SIGSTOP") and not kind.startswith("SIGSTOP 0.5") else None
             fired[group] += len(incidents)
         owed = {**{f"kill at {name}": 300 for name in PASSES}, "zombies": 100, "broker kills": 100}
         for what, least in owed.items():
@@ -98,6 +114,9 @@ class Ledger:
         lines.append(f"ambiguous    {sum(self.ambiguous.values())} ({rate:.4%}){': ' if why else ''}{why}")
         lines.append("ends         " + ", ".join(f"{how} {count}" for how, count in self.ends.most_common()))
         lines.append(f"violations   {sum(self.violations.values())}")
+        if self.excused:
+            lines.append(f"excused      {len(self.excused)} worlds whose brokers lost what they had acknowledged: "
+                         f"{', '.join(self.excused)}; their folders are kept")
         lines += [f"             {note}" for note in self.notes]
         lines += [re.sub(r"\n", "\n    ", problem) for problem in self.problems]
         lines.append("verdict      " + ("BAD" if self.bad else "every promise held"))

@@ -72,17 +72,22 @@ def run_phase(name, directory, seed, campaign, ledger, again):
         print(f"=== {name} (seed {seed})", flush=True)
         world = os.path.join(directory, f"world-{attempt}")
         os.makedirs(world)
+        ledger.begin_world()
         try:
             phases.PHASES[name](world, seed, campaign, ledger)
+            ledger.end_world()
             break
         except (Broken, Invalid, AssertionError) as error:
             why = excuse(error, world, attempt, again)
             if why is None:
+                ledger.end_world()
                 if isinstance(error, Invalid):
                     ledger.proves_nothing(name, str(error))
                 else:
                     ledger.failed(name, str(error), getattr(error, "counts", ()))
                 break
+            if isinstance(error, Violated):
+                ledger.excuse_violation(name, str(error))
             ledger.note(f"{name} begins again in another world: {why}")
         seed += 1
     print(f"=== {name}: {time.monotonic() - started:.0f} s", flush=True)
@@ -99,7 +104,7 @@ def turns(chosen, ledger, directory):
             run_phase(name, folder, seeds.randrange(1 << 30), campaign, ledger, chosen.again)
             if ledger.bad:
                 return
-            if not chosen.keep:
+            if not chosen.keep and not ledger.excused:
                 shutil.rmtree(folder, ignore_errors=True)
             if campaign:
                 print(ledger.render(), flush=True)
@@ -120,7 +125,7 @@ def main():
     except KeyboardInterrupt:
         ledger.failed("run", "interrupted")
     print(ledger.render(), flush=True)
-    if not ledger.bad and not chosen.keep:
+    if not ledger.bad and not ledger.excused and not chosen.keep:
         shutil.rmtree(directory, ignore_errors=True)
     return 1 if ledger.bad else 0
 

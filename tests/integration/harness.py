@@ -148,7 +148,8 @@ def delete_group(bootstrap, group):
                 connection.sendall(struct.pack(">i", len(request)) + request)
                 answer = connection.makefile("rb")
                 size = struct.unpack(">i", answer.read(4))[0]
-                if struct.unpack(">h", answer.read(size)[-2:])[0] == 0:
+                code = struct.unpack(">h", answer.read(size)[-2:])[0]
+                if code in (0, 69):  # done, or no such group: an earlier answer was lost
                     return True
         return False
     eventually(f"group {group} is deleted", deleted, 30, 0.3)

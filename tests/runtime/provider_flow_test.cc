@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -81,6 +82,13 @@ void run_one(ProviderFlow& flow, AnswerClass answer, const AttemptResult& result
     release(flow, grant, answer, result, now);
 }
 
+// The provider has answered well for a while. Its latency stays unknown.
+void open_window(ProviderFlow& flow) {
+    while (flow.snapshot(0).window < flow.snapshot(0).limit) {
+        ASSERT_NO_FATAL_FAILURE(run_one(flow, AnswerClass::Accepted, answered(202), at(Millis{0})));
+    }
+}
+
 struct LimitRow {
     std::string name;
     std::size_t process;
@@ -96,6 +104,7 @@ class CreditLimit : public testing::TestWithParam<LimitRow> {};
 TEST_P(CreditLimit, IsAMultipleOfTheWireOrTheProcess) {
     const LimitRow& row = GetParam();
     ProviderFlow flow{config_with({.process = row.process, .provider = row.provider})};
+    open_window(flow);
     if (row.answers_in > Millis{0}) {
         AttemptResult result = answered(202);
         result.handed_over_at = at(Millis{0});
@@ -204,6 +213,7 @@ TEST(ProviderFlow, UnusedGrantReturnsItsToken) {
 
 TEST(ProviderFlow, OneBadMomentHalvesTheWindowOnce) {
     ProviderFlow flow{config_with({.provider = 50})};  // 100 credits
+    open_window(flow);
     const std::vector<Grant> grants = take_all(flow, at(Millis{0}));
     ASSERT_EQ(grants.size(), 100U);
     for (std::size_t bad = 0; bad < 4; ++bad) {
@@ -221,8 +231,24 @@ TEST(ProviderFlow, OneBadMomentHalvesTheWindowOnce) {
     EXPECT_LT(flow.snapshot(0).window, 30U);
 }
 
+// The process before may have ended in an outage: that must not cost a whole window's worth of doubt again.
+TEST(ProviderFlow, AProcessBeginsWithASmallWindowThatDoublesWithEachRoundTrip) {
+    ProviderFlow flow{config_with({.process = 5'000, .provider = 512})};
+    std::vector<std::size_t> windows;
+    for (int round_trip = 0; round_trip < 6; ++round_trip) {
+        windows.push_back(flow.snapshot(0).window);
+        for (const Grant& grant : take_all(flow, at(Millis{round_trip}))) {
+            release(flow, grant, AnswerClass::Accepted, answered(202), at(Millis{round_trip}));
+        }
+    }
+    EXPECT_EQ(windows.front(), 64U);  // twice the wire's 32
+    EXPECT_EQ(windows.back(), 1'024U);
+    EXPECT_TRUE(std::is_sorted(windows.begin(), windows.end()));
+}
+
 TEST(ProviderFlow, WindowRecoversFully) {
     ProviderFlow flow{config_with({.provider = 50})};
+    open_window(flow);
     for (int bad = 0; bad < 4; ++bad) {
         run_one(flow, AnswerClass::RetryLater, answered(503, Millis{1}), at(Millis{0}));
     }

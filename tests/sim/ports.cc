@@ -230,11 +230,11 @@ Result<void> SimStore::write(const StoreBatch& batch) {
 }
 
 Result<void> SimStore::wipe() {
+    env_.sometimes(disk_.rows.empty() ? "store_begun" : "store_wiped");
     disk_.torn = false;
     disk_.rows.clear();
     disk_.unsynced.clear();
     env_.trace(process_->name(), "", "p{} store wiped", partition_);
-    env_.sometimes("store_wiped");
     return {};
 }
 

@@ -181,7 +181,7 @@ SIM_SCENARIO(Found, SleptFirstStartIsNoLostLedger) {
     options.faults.latency_us = 20'000;
     World world(options);
     ASSERT_TRUE(
-        world.run_until(20 * kSecond, [&] { return world.env().probes["store_wiped"] == 1; }));
+        world.run_until(20 * kSecond, [&] { return world.env().probes["store_begun"] == 1; }));
     world.pause(owner_of_all(world), 30 * kSecond);
     send(world, Mail{});
     world.run_for(40 * kSecond);

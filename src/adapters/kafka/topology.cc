@@ -199,13 +199,17 @@ Result<Topology> read_topology(const Config& config, const kafka::LogSink& log, 
     if (!client) {
         return tl::unexpected(client.error());
     }
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    const auto left = [&] {
+        return std::chrono::duration_cast<Millis>(deadline - std::chrono::steady_clock::now());
+    };
     Topology topology;
     for (const std::string& name : all_topics(config)) {
-        if (auto done = read_partitions(**client, name, topology, timeout); !done) {
+        if (auto done = read_partitions(**client, name, topology, left()); !done) {
             return tl::unexpected(done.error());
         }
     }
-    if (auto done = read_settings(**client, topology, timeout); !done) {
+    if (auto done = read_settings(**client, topology, left()); !done) {
         return tl::unexpected(done.error());
     }
     return topology;
