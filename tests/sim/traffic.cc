@@ -115,6 +115,7 @@ void Traffic::schedule(std::size_t spec, const TrafficOptions& options, Time whe
     if (env_.random.chance(options.duplicates / 2)) {
         SendSpec other = sends_[spec];  // same identity, another body
         other.value.clear();
+        other.delay_after_previous = 0;
         const std::size_t conflict = add_send(std::move(other));
         env_.scheduler.at(some_time(options), [this, conflict] { (void)produce_send(conflict); });
     }
@@ -146,7 +147,9 @@ void Traffic::offer_sequence(const TrafficOptions& options, std::size_t number, 
         }
         std::string extra;
         if (env_.random.chance(options.delays)) {
-            extra = fmt::format(R"(,"delay_after_previous_ms":{})", env_.random.between(0, 3'000));
+            const auto delay = env_.random.between(0, 3'000);
+            extra = fmt::format(R"(,"delay_after_previous_ms":{})", delay);
+            spec.delay_after_previous = static_cast<Time>(delay) * kMillisecond;
         }
         const std::size_t made = add_send(std::move(spec), extra);
         if (env_.random.chance(options.missing_steps)) {

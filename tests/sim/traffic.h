@@ -22,6 +22,7 @@ struct SendSpec {
     std::string route;
     std::optional<SequenceRef> sequence;
     std::optional<Time> send_at;
+    Time delay_after_previous = 0;
     std::optional<Time> expires_at;
     bool poison = false;  // no outcome but dead_lettered is possible
     Time first_produced = -1;
