@@ -187,7 +187,9 @@ SIM_SCENARIO(Timeline, AStoreRestoredBeforeTheTimeWasKnownIsNotTrusted) {
     world.machine(0).wall_skew = std::chrono::days{30};
     world.env().faults.commit_aborted = 1;
     world.start(0);
-    world.run_for(3 * kSecond);
+    // The commit that would have told the time comes after the restore.
+    ASSERT_TRUE(
+        world.run_until(60 * kSecond, [&] { return world.env().probes["commit_aborted"] > 0; }));
     world.kill(0, kForever);
     world.run_for(kMillisecond);
     world.env().faults.commit_aborted = 0;
