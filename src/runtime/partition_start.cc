@@ -130,15 +130,9 @@ Result<void> Partition::restore(BootInstant fenced_at) {
                     around_.flow, waiter_, around_.registry, around_.dispatcher, around_.metrics,
                     guard_, around_.max_record_bytes},
         Epoch(epoch_));
-    if (*genesis) {
-        if (auto checked = check_genesis(**genesis); !checked) {
-            return checked;
-        }
-    }
-    if (!*genesis) {  // before the store is touched: it may be the last that remembers what was sent
-        if (auto first = check_first_start(*range); !first) {
-            return first;
-        }
+    // Before the store is touched: it may be the last that remembers what was sent.
+    if (auto checked = *genesis ? check_genesis(**genesis) : check_first_start(*range); !checked) {
+        return checked;
     }
     auto from = trust_store(*range, *genesis);
     if (!from) {

@@ -19,7 +19,7 @@ class Ledger:
     def __init__(self):
         self.incidents = collections.defaultdict(list)
         self._of_this_world = []  # they count once it is judged
-        self.excused = []  # verdicts over worlds whose brokers had lost what they acknowledged
+        self.excused = []  # phases with a violation, in worlds whose brokers had lost what they acknowledged
         self.ends, self.ambiguous, self.violations = collections.Counter(), collections.Counter(), collections.Counter()
         self.inputs = self.executed = self.decided = 0
         self.problems, self.notes = [], []
