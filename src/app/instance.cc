@@ -456,6 +456,10 @@ void Instance::look_after_partitions() {
     }
     if (revoking_ && all_stopped) {
         revoking_ = false;
+        if (stopping_) {
+            // Nobody may be there to tell the group later. Of a partition that was lost it does not listen.
+            show_progress();
+        }
         forget_partitions();
         group_->finish_revoke();
     }
@@ -468,25 +472,38 @@ void Instance::forget_partitions() {
         leaving.swap(partitions_);
         progress_.clear();
     }
+    shown_.clear();
     for (const auto& [id, owned] : leaving) {
         metrics_.partition_gone(id);
     }
     leaving.clear();  // joins their threads; without the lock, which they may want
 }
 
-void Instance::look_after_progress() {
-    if (clock_.boot_now() < next_progress_ || revoking_) {
-        return;
-    }
-    next_progress_ = clock_.boot_now() + kProgressInterval;
+void Instance::show_progress() {
     std::map<PartitionId, Offset> progress;
     {
         const std::lock_guard lock(mutex_);
         progress.swap(progress_);
     }
-    if (!progress.empty()) {
-        group_->commit_async(progress);
+    for (const auto& [id, next] : progress) {
+        shown_.insert(id);
     }
+    group_->commit_async(progress);
+}
+
+void Instance::look_after_progress() {
+    // Of a partition that was never shown, at once: by the group's offsets a lost ledger is told from a first start.
+    const auto is_new = [&](const auto& each) { return !shown_.contains(each.first); };
+    bool any_new = false;
+    {
+        const std::lock_guard lock(mutex_);
+        any_new = std::any_of(progress_.begin(), progress_.end(), is_new);
+    }
+    if (revoking_ || (!any_new && clock_.boot_now() < next_progress_)) {
+        return;
+    }
+    next_progress_ = clock_.boot_now() + kProgressInterval;
+    show_progress();
     for (std::size_t index = 0; index < config_.providers.size(); ++index) {
         const bool open = flow_.snapshot(index).circuit != ProviderFlow::Circuit::Closed;
         metrics_.circuit(config_.providers[index].name, open);

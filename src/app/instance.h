@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 
 #include "adapters/http/curl_dispatcher.h"
@@ -84,6 +85,7 @@ private:
     void start_threads();
     void main_loop();
     void look_after_partitions();
+    void show_progress();
     void look_after_progress();
     void begin_stop();
     void end_with(int code, const std::string& event, const std::string& why);
@@ -125,6 +127,7 @@ private:
     bool revoking_ = false;
     bool closing_ = false;
     BootInstant next_progress_{};
+    std::set<PartitionId> shown_;  // whose progress the group has been told; of the main thread
     BootInstant stop_deadline_{};
 
     mutable std::mutex mutex_;

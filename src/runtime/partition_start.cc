@@ -80,6 +80,10 @@ BootInstant Partition::start() {
     start_backoff_ = Millis{0};
     next_status_ = {};
     enter(Stage::Running, PartitionState::Running);
+    // Whoever had it before may have died without telling the group; and there may be no more input.
+    if (const Offset next = runner_->next_offsets().sends; next > 0) {
+        around_.show_progress(id_, next);
+    }
     around_.log(Severity::Info, "partition.running",
                 "partition " + std::to_string(id_) + " is running, sends from offset " +
                     std::to_string(runner_->next_offsets().sends));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -70,23 +71,25 @@ protected:
     SilentEnds ends_;
     FreshnessService freshness_{ends_, clock_, Millis{250}, {}, {}};
     std::vector<std::string> logged_;
+    std::optional<Offset> shown_;  // to the consumer group
     CommitActivity commits_{1};
-    Surroundings around_{.config = config_,
-                         .partition_count = 1,
-                         .max_record_bytes = 1'000'000,
-                         .clock = clock_,
-                         .broker_clock = broker_clock_,
-                         .addresses = addresses_,
-                         .flow = flow_,
-                         .registry = registry_,
-                         .dispatcher = dispatcher_,
-                         .freshness = freshness_,
-                         .metrics = metrics_,
-                         .commits = commits_,
-                         .show_progress = [](PartitionId, Offset) {},
-                         .new_uuid = [] { return Hash128{}; },
-                         .log = [this](Severity, std::string_view event,
-                                       const std::string&) { logged_.emplace_back(event); }};
+    Surroundings around_{
+        .config = config_,
+        .partition_count = 1,
+        .max_record_bytes = 1'000'000,
+        .clock = clock_,
+        .broker_clock = broker_clock_,
+        .addresses = addresses_,
+        .flow = flow_,
+        .registry = registry_,
+        .dispatcher = dispatcher_,
+        .freshness = freshness_,
+        .metrics = metrics_,
+        .commits = commits_,
+        .show_progress = [this](PartitionId, Offset next_send) { shown_ = next_send; },
+        .new_uuid = [] { return Hash128{}; },
+        .log = [this](Severity, std::string_view event,
+                      const std::string&) { logged_.emplace_back(event); }};
     std::unique_ptr<Partition> partition_;
 };
 

@@ -172,6 +172,24 @@ TEST_F(PartitionTrustTest, AStoreOfThisLedgerGoesOnWhereItStopped) {
     EXPECT_TRUE(remembers(5));
 }
 
+// Whoever had the partition before may have died without telling the group how far it had come. Nobody would ever tell,
+// if no more input came, and a ledger that is lost then would look like a first start.
+TEST_F(PartitionTrustTest, TheGroupLearnsAtOnceHowFarTheLedgerStands) {
+    ledger_of(kThisLedger, 0, 5);
+    topic_.records[6] = {ledger::offsets_key(), ledger::encode(OffsetsRow{42, 7})};
+    partition_->turn();
+    ASSERT_EQ(partition_->stage(), Stage::Running);
+    EXPECT_EQ(shown_, 42);
+}
+
+TEST_F(PartitionTrustTest, WhereNothingWasReadThereIsNothingToTell) {
+    ledger_of(kThisLedger, 0, 0);
+    topic_.records[1] = {ledger::offsets_key(), ledger::encode(OffsetsRow{0, 0})};
+    partition_->turn();
+    ASSERT_EQ(partition_->stage(), Stage::Running);
+    EXPECT_EQ(shown_, std::nullopt);
+}
+
 // KAFKA-20663: the topic has forgotten records that the store never saw.
 TEST_F(PartitionTrustTest, AStoreBehindTheStartOfTheLedgerIsRebuilt) {
     ledger_of(kThisLedger, 5'000, 5);

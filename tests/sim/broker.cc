@@ -221,6 +221,12 @@ void Broker::lose_tail(Topic topic, PartitionId partition, Offset from) {
     std::erase_if(log.records, [&](const LogRecord& record) { return record.offset >= log.end; });
 }
 
+void Broker::add_partition() {
+    for (auto& topic : topics_) {
+        topic.emplace_back();
+    }
+}
+
 void Broker::recreate_ledger() {
     for (Partition& log : topics_[static_cast<std::size_t>(Topic::Ledger)]) {
         log = Partition{};

@@ -83,6 +83,8 @@ public:
     // An unclean election: what was acknowledged from there on is gone, and its offsets are given again.
     void lose_tail(Topic topic, PartitionId partition, Offset from);
     void recreate_ledger();
+    // One more of every topic.
+    void add_partition();
 
     std::map<PartitionId, Offset> group_offsets;
     // Called after each append and each end of a transaction.

@@ -29,7 +29,8 @@ std::optional<Number> number_in(const std::string& text) {
 
 bool is_fault_class(const std::string& name) {
     const auto classes = fault_classes();
-    return std::any_of(classes.begin(), classes.end(),
+    return name == kEpilogueWord ||
+           std::any_of(classes.begin(), classes.end(),
                        [&](const FaultClass& each) { return each.name == name; });
 }
 
@@ -82,6 +83,9 @@ Options options_of(const Case& one) {
         if (one.without.contains(std::string(each.name))) {
             options.faults.*each.magnitude = 0;
         }
+    }
+    if (one.without.contains(kEpilogueWord)) {
+        options.epilogue = Epilogue::None;
     }
     const auto lower = [](auto& setting, const std::optional<std::int64_t>& value) {
         using Number = std::remove_reference_t<decltype(setting)>;

@@ -19,11 +19,13 @@
 
 namespace postlane::sim {
 
+inline constexpr const char* kEpilogueWord = "epilogue";
+
 struct Case {
     std::uint64_t seed = 1;
     std::uint64_t luck =
         0;  // another stream of chance under the seed's settings; 0: the seed's own
-    std::set<std::string> without;  // fault classes that are off
+    std::set<std::string> without;  // fault classes that are off; kEpilogueWord: no epilogue
     // Fewer than the seed says.
     std::optional<std::int64_t> messages;
     std::optional<std::int64_t> suppressions;

@@ -104,6 +104,10 @@ void Checkers::check_one_outcome_per_input(bool ended) {
         for (const LogRecord& record : broker.log(Topic::Sends, partition)) {
             const auto found = count.find({partition, record.offset});
             const int times = found == count.end() ? 0 : found->second;
+            if (const auto spec = spec_of(record.headers)) {
+                Instant& latest = latest_input_[logical_id(*spec)];
+                latest = std::max(latest, record.timestamp);
+            }
             if (times > 1 || (ended && times == 0)) {
                 violated(fmt::format("G4: input p{}@{} (T{}) has {} outcomes", partition,
                                      record.offset, spec_of(record.headers).value_or(0), times));
@@ -209,7 +213,7 @@ void Checkers::check_executed_once() {
             send.route == kResendRoute
                 ? by_key["resend " + execution.tag]
                 : by_key[fmt::format("{} {}", execution.provider, execution.key)];
-        if (last != nullptr && send.route != kResendRoute && within_retention(*last, execution)) {
+        if (last != nullptr && send.route != kResendRoute && !may_execute_again(*last, execution)) {
             violated(fmt::format("G3: key {} executed twice ({})", execution.key, execution.tag));
         }
         last = &execution;
@@ -218,7 +222,7 @@ void Checkers::check_executed_once() {
         const auto spec = spec_of_tag(executions.front()->tag);
         for (std::size_t at = 1; at < executions.size(); ++at) {
             if (world_.traffic().sends().at(*spec).route != kResendRoute &&
-                within_retention(*executions[at - 1], *executions[at])) {
+                !may_execute_again(*executions[at - 1], *executions[at])) {
                 violated(fmt::format("G3: {} ({}) executed {} times, by {} and {}", id,
                                      executions.front()->tag, executions.size(),
                                      executions[at - 1]->instance, executions[at]->instance));
@@ -227,11 +231,18 @@ void Checkers::check_executed_once() {
     }
 }
 
-// The ledger remembers for so long, and no longer.
-bool Checkers::within_retention(const Execution& first, const Execution& second) const {
+// The ledger remembers for so long, and no longer; but what is older than it remembers is refused, so only a record that
+// was written after the first execution can cause a second one.
+bool Checkers::may_execute_again(const Execution& first, const Execution& second) const {
     const auto kept = std::chrono::duration_cast<std::chrono::microseconds>(
         world_.config().ledger.retention_days);
-    return second.executed - first.executed < kept.count();
+    if (second.executed - first.executed < kept.count()) {
+        return false;
+    }
+    const auto latest = latest_input_.find(logical_id(*spec_of_tag(first.tag)));
+    const Broker& broker = world_.env().broker;
+    return latest != latest_input_.end() &&
+           latest->second >= broker.time_at(first.executed - clock_tolerance(world_));
 }
 
 void Checkers::check_agreement(bool ended) {
@@ -402,6 +413,24 @@ void Checkers::check_one_in_flight() {
     }
 }
 
+// A provider that is sent other bytes under a key it knows cannot say what became of the first ones.
+void Checkers::check_keys() {
+    for (const std::string& tag : world_.esp().changed_under_key()) {
+        violated("G3: the key of " + tag + " came again with other bytes");
+    }
+}
+
+// Restarts, rolling updates, rebalances and clear answers leave nothing in doubt.
+void Checkers::check_doubt() {
+    for (const Seen& seen : outcomes_) {
+        if (world_.options().without_doubt && seen.outcome == Outcome::Ambiguous) {
+            violated(
+                fmt::format("T{} is ambiguous ({}), and nothing happened that could leave it so",
+                            seen.spec, to_string(seen.reason)));
+        }
+    }
+}
+
 std::vector<std::string> Checkers::violations(bool ended) {
     read_outcomes();
     check_one_outcome_per_input(ended);
@@ -414,6 +443,9 @@ std::vector<std::string> Checkers::violations(bool ended) {
     check_spacing_and_times();
     check_not_too_early();
     check_one_in_flight();
+    check_keys();
+    check_doubt();
+    check_credits();
     check_suppressions();
     if (ended) {
         check_forwards();

@@ -45,6 +45,9 @@ private:
     void check_spacing_and_times();
     void check_not_too_early();
     void check_one_in_flight();
+    void check_keys();
+    void check_doubt();
+    void check_credits();
     void check_suppressions();
     void check_suppression_of(const Execution& execution, const SendSpec& spec);
     void check_duplicates();
@@ -52,7 +55,7 @@ private:
     void check_stores();
     void check_store(PartitionId partition, const Machine& machine, bool of_owner);
     void note_filled_gaps();
-    [[nodiscard]] bool within_retention(const Execution& first, const Execution& second) const;
+    [[nodiscard]] bool may_execute_again(const Execution& first, const Execution& second) const;
     void violated(std::string text) { violations_.push_back(std::move(text)); }
 
     [[nodiscard]] std::string logical_id(std::size_t spec) const;
@@ -63,6 +66,7 @@ private:
     std::vector<Receipt> receipts_;
     std::map<std::string, std::vector<const Seen*>> by_logical_;
     std::map<std::string, std::vector<const Execution*>> executed_;
+    std::map<std::string, Instant> latest_input_;  // timestamp, by logical id
     std::vector<std::string> violations_;
 };
 

@@ -69,6 +69,38 @@ void Checkers::check_store(PartitionId partition, const Machine& machine, bool o
         there == rebuilt.end() ? "its end" : printable(there->first)));
 }
 
+// A crash leaves no more in doubt than there were credits.
+void Checkers::check_credits() {
+    const std::size_t most = world_.config().dispatch.max_in_flight;
+    const Broker& broker = world_.env().broker;
+    for (PartitionId partition = 0; partition < world_.options().partitions; ++partition) {
+        std::map<std::string, std::uint64_t> intents;  // whose process
+        std::map<std::uint64_t, std::size_t> open;
+        for (const LogRecord& record : broker.log(Topic::Ledger, partition)) {
+            const auto key = broker.is_data(record) ? ledger::parse_key(*record.key)
+                                                    : fail(ErrorCode::Malformed, "");
+            if (!key || key->kind != ledger::Kind::Message) {
+                continue;
+            }
+            if (const auto before = intents.extract(*record.key)) {
+                open[before.mapped()] -= 1;
+            }
+            const auto row = record.value ? ledger::decode_message(*record.value)
+                                          : Result<MessageRow>(MessageRow{});
+            if (row->state != MessageState::Sending) {
+                continue;
+            }
+            const std::uint64_t process = row->intent->attempt.process;
+            intents[*record.key] = process;
+            if (++open[process] > most) {
+                violated(fmt::format("p{}@{}: {} intents of one process are open, {} are allowed",
+                                     partition, record.offset, open[process], most));
+                return;
+            }
+        }
+    }
+}
+
 void Checkers::check_stores() {
     for (PartitionId partition = 0; partition < world_.options().partitions; ++partition) {
         const Instance* owner = world_.owner(partition);

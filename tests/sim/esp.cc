@@ -27,8 +27,12 @@ std::string text_after(const std::string& body, const std::string& before) {
     return body.substr(begin, body.find('"', begin) - begin);
 }
 
+std::string tag_of_body(const std::string& body) {
+    return text_after(body, "\"subject\":\"");
+}
+
 std::string tag_of(const HttpRequest& request) {
-    return text_after(request.body, "\"subject\":\"");
+    return tag_of_body(request.body);
 }
 
 }  // namespace
@@ -95,7 +99,7 @@ bool Esp::remembers(std::size_t provider, const std::string& key, Answer& answer
         return false;  // seen, and not executed
     }
     if (known->second.body != body) {
-        env_.sometimes("key_reused_with_other_bytes");
+        changed_under_key_.push_back(tag_of_body(body));
         answer.status = kConflict;
         return true;
     }

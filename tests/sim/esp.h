@@ -50,6 +50,10 @@ public:
         bool open = true;
     };
     [[nodiscard]] const std::vector<Request>& requests() const { return requests_; }
+    // Of requests that came with a key the provider still remembered, and with other bytes.
+    [[nodiscard]] const std::vector<std::string>& changed_under_key() const {
+        return changed_under_key_;
+    }
     [[nodiscard]] std::size_t note_request(const HttpRequest& request);
     void note_end(std::size_t request, Time at_most);
     // A wildcard for tests: given the tag, how to treat its next request. Empty: by the faults' dice.
@@ -88,6 +92,7 @@ private:
     std::vector<std::map<std::string, Remembered>> remembered_;
     std::vector<Execution> executions_;
     std::vector<Request> requests_;
+    std::vector<std::string> changed_under_key_;  // tags
     Time account_refused_until_ = 0;
 };
 

@@ -107,8 +107,13 @@ Surroundings Instance::surroundings() {
         .freshness = freshness_,
         .metrics = metrics_,
         .commits = commits_,
-        .show_progress = [this](PartitionId partition,
-                                Offset next) { progress_[partition] = next; },
+        .show_progress =
+            [this](PartitionId partition, Offset next) {
+                progress_[partition] = next;
+                if (shown_.insert(partition).second) {
+                    show_progress();
+                }
+            },
         .new_uuid =
             [this] {
                 Hash128 uuid{};
@@ -237,12 +242,16 @@ void Instance::run_addresses() {
 void Instance::run_progress() {
     for (;;) {
         env_.scheduler.wait_until(env_.now() + kProgressInterval);
-        for (const auto& [partition, next] : std::exchange(progress_, {})) {
-            if (env_.is_owner(*process_, partition)) {
-                env_.broker.group_offsets[partition] = next;
-            } else {
-                env_.sometimes("offsets_of_old_generation_refused");
-            }
+        show_progress();
+    }
+}
+
+void Instance::show_progress() {
+    for (const auto& [partition, next] : std::exchange(progress_, {})) {
+        if (env_.is_owner(*process_, partition)) {
+            env_.broker.group_offsets[partition] = next;
+        } else {
+            env_.sometimes("offsets_of_old_generation_refused");
         }
     }
 }
@@ -276,6 +285,7 @@ void Instance::look_after_stopped() {
     if (revoking_ && all_stopped) {
         revoking_ = false;
         progress_.clear();
+        shown_.clear();
         partitions_.clear();
     }
 }

@@ -52,6 +52,7 @@ private:
     void run_freshness();
     void run_addresses();
     void run_progress();
+    void show_progress();
     void look_for_rings();
     void look_after_stopped();
     [[nodiscard]] Surroundings surroundings();
@@ -75,6 +76,7 @@ private:
     Surroundings surroundings_;
     std::map<PartitionId, Owned> partitions_;
     std::map<PartitionId, Offset> progress_;
+    std::set<PartitionId> shown_;
     std::shared_ptr<Fiber> freshness_fiber_;
     bool revoking_ = false;
     bool kept_after_revoke_ = false;  // the mutant StaysAfterRevoke

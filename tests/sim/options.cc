@@ -72,25 +72,25 @@ Options calm_options(std::uint64_t seed) {
 
 std::span<const FaultClass> fault_classes() {
     static constexpr std::array kClasses{
-        FaultClass{"commit_aborted", &Faults::commit_aborted, 0.002, 0.1},
-        FaultClass{"commit_unknown", &Faults::commit_unknown, 0.002, 0.1},
-        FaultClass{"crash_point", &Faults::crash_point, 0.0002, 0.01},
-        FaultClass{"log_unavailable", &Faults::log_unavailable, 0.01, 0.3},
+        FaultClass{"commit_aborted", &Faults::commit_aborted, 0.002, 0.1, true},
+        FaultClass{"commit_unknown", &Faults::commit_unknown, 0.002, 0.1, true},
+        FaultClass{"crash_point", &Faults::crash_point, 0.0002, 0.01, true},
+        FaultClass{"log_unavailable", &Faults::log_unavailable, 0.01, 0.3, true},
         FaultClass{"ends_unavailable", &Faults::ends_unavailable, 0.01, 0.5},
         FaultClass{"input_unavailable", &Faults::input_unavailable, 0.01, 0.3},
-        FaultClass{"store_corrupt", &Faults::store_corrupt, 0.00005, 0.001},
-        FaultClass{"store_full", &Faults::store_full, 0.001, 0.02},
+        FaultClass{"store_corrupt", &Faults::store_corrupt, 0.00005, 0.001, true},
+        FaultClass{"store_full", &Faults::store_full, 0.001, 0.02, true},
         FaultClass{"esp_reject", &Faults::esp_reject, 0.01, 0.3},
         FaultClass{"esp_throttle", &Faults::esp_throttle, 0.01, 0.3},
-        FaultClass{"esp_error", &Faults::esp_error, 0.01, 0.3},
-        FaultClass{"esp_lose_answer", &Faults::esp_lose_answer, 0.01, 0.3},
-        FaultClass{"esp_hang", &Faults::esp_hang, 0.01, 0.3},
+        FaultClass{"esp_error", &Faults::esp_error, 0.01, 0.3, true},
+        FaultClass{"esp_lose_answer", &Faults::esp_lose_answer, 0.01, 0.3, true},
+        FaultClass{"esp_hang", &Faults::esp_hang, 0.01, 0.3, true},
         FaultClass{"esp_refuse_connection", &Faults::esp_refuse_connection, 0.01, 0.3},
         FaultClass{"esp_account", &Faults::esp_account, 0.001, 0.05},
         FaultClass{"slow_hand_over", &Faults::slow_hand_over, 0.01, 0.5},
-        FaultClass{"kills", &Faults::kills, 0.01, 0.3},
-        FaultClass{"power_losses", &Faults::power_losses, 0.01, 0.1},
-        FaultClass{"pauses", &Faults::pauses, 0.01, 0.3},
+        FaultClass{"kills", &Faults::kills, 0.01, 0.3, true},
+        FaultClass{"power_losses", &Faults::power_losses, 0.01, 0.1, true},
+        FaultClass{"pauses", &Faults::pauses, 0.01, 0.3, true},
         FaultClass{"rebalances", &Faults::rebalances, 0.01, 0.3},
         FaultClass{"graceful_stops", &Faults::graceful_stops, 0.01, 0.1},
         FaultClass{"wipes", &Faults::wipes, 0.05, 1.0},
@@ -102,8 +102,9 @@ std::span<const FaultClass> fault_classes() {
         FaultClass{"torn_batches", &Faults::torn_batches, 0.05, 1.0},
         FaultClass{"input_rewinds", &Faults::input_rewinds, 0.0005, 0.02},
         FaultClass{"clock_drifts", &Faults::clock_drifts, 0.000001, 0.0002},
-        FaultClass{"nights", &Faults::nights, 0.002, 0.03},
+        FaultClass{"nights", &Faults::nights, 0.002, 0.03, true},
         FaultClass{"retentions", &Faults::retentions, 0.01, 0.5},
+        FaultClass{"config_changes", &Faults::config_changes, 0.05, 1.0},
     };
     return kClasses;
 }
@@ -122,9 +123,12 @@ Config swarm_config(Random& random) {
     ordering.max_wait = Millis{random.between(500, 10'000)};
     ordering.max_held = ordering.on_gap != OnGap::Wait && random.chance(0.2) ? 2 : 1'000;
     ordering.max_halt = Millis{random.between(2'000, 20'000)};
-    config.dispatch.max_in_flight = static_cast<std::size_t>(random.between(1, 64));
+    config.dispatch.max_in_flight =
+        static_cast<std::size_t>(random.between(1, random.chance(0.3) ? 3 : 64));
     config.dispatch.intent_deadline = Millis{random.between(500, 8'000)};
-    config.dispatch.default_ttl = Millis{static_cast<int>(random.log_uniform(3'000, 300'000))};
+    config.dispatch.default_ttl =
+        random.chance(0.15) ? Millis{std::chrono::days{20}}
+                            : Millis{static_cast<int>(random.log_uniform(3'000, 300'000))};
     config.dispatch.max_attempts = static_cast<std::uint32_t>(random.between(1, 6));
     for (Provider& provider : config.providers) {
         provider.timeout = Millis{random.between(500, 5'000)};
@@ -138,11 +142,12 @@ Config swarm_config(Random& random) {
     return config;
 }
 
-Faults swarm_faults(Random& random) {
+Faults swarm_faults(Random& random, bool without_doubt) {
     Faults faults;
     for (const FaultClass& each : fault_classes()) {
         const double magnitude = random.log_uniform(each.low, each.high);
-        faults.*each.magnitude = random.chance(0.5) ? magnitude : 0.0;
+        const bool on = random.chance(0.5) && !(without_doubt && each.leaves_doubt);
+        faults.*each.magnitude = on ? magnitude : 0.0;
     }
     faults.latency_us = static_cast<Time>(random.log_uniform(300, 20'000));
     return faults;
@@ -155,7 +160,8 @@ Options swarm_options(std::uint64_t seed) {
     Options options;
     options.seed = seed;
     options.config = swarm_config(random);
-    options.faults = swarm_faults(random);
+    options.without_doubt = random.chance(0.15);
+    options.faults = swarm_faults(random, options.without_doubt);
     options.partitions = static_cast<std::int32_t>(random.between(1, 4));
     options.address_partitions = static_cast<std::int32_t>(random.between(1, 2));
     options.instances = static_cast<int>(random.between(1, 4));
@@ -173,6 +179,17 @@ Options swarm_options(std::uint64_t seed) {
     }
     if (options.traffic.routes.empty()) {
         options.traffic.routes.push_back("keyed");
+    }
+    constexpr auto kEpilogues = static_cast<std::size_t>(Epilogue::SteadySuppressions);
+    if (random.chance(0.4)) {
+        options.epilogue = static_cast<Epilogue>(1 + random.below(kEpilogues));
+    }
+    if (options.epilogue == Epilogue::SteadySuppressions) {
+        // The next question comes sooner than what it asks about, and no view is older than it may be.
+        options.faults.input_delays = 0;
+        options.faults.input_delay_us = 150 * kMillisecond;
+    } else if (options.epilogue == Epilogue::LaneBacksOff) {
+        options.faults.input_delays = 0;
     }
     return options;
 }

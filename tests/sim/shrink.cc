@@ -33,6 +33,11 @@ public:
                 smaller |= try_out(without);
             }
         }
+        if (now.epilogue != Epilogue::None) {
+            Case without = at_.smallest;
+            without.without.insert(kEpilogueWord);
+            smaller |= try_out(without);
+        }
         smaller |= lower(&Case::recipients, static_cast<std::int64_t>(now.traffic.recipients), 1);
         smaller |= lower(&Case::duration_ms, now.duration / kMillisecond, 1'000);
         return smaller && at_.runs < runs_max_;

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "sim/checkers.h"
+#include "sim/epilogue.h"
 
 namespace postlane::sim {
 namespace {
@@ -42,6 +43,15 @@ constexpr std::array kMustHappen{
     "store_corrupt",
     "disk_full",
     "ledger_compacted",
+    "config_changed",
+    "ambiguous/render_changed",
+    "dead_lettered/too_large",
+    "the ledger loses its tail",
+    "the ledger is made anew",
+    "partitions are added",
+    "every store is stale",
+    "a lane backs off",
+    "suppressions keep coming",
     "end_offsets_unavailable",
     "input_held_at_stable_offset",
     "hook_refused/deadline_passed",
@@ -97,6 +107,12 @@ Verdict judge(const Options& options) {
     for (const World::Exit& exit : world.exits()) {
         if (exit.code == kExitConfig) {
             verdict.trouble += exit.name + " refused to run: " + exit.why + "\n";
+        }
+    }
+    if (verdict.trouble.empty() && options.epilogue != Epilogue::None) {
+        const std::string trouble = run_epilogue(world, options.epilogue);
+        if (!trouble.empty()) {
+            verdict.trouble = fmt::format("epilogue, {}: {}", to_string(options.epilogue), trouble);
         }
     }
     verdict.trace_hash = world.env().trace.hash();

@@ -176,17 +176,26 @@ void Traffic::offer_poison(const TrafficOptions& options, std::size_t number) {
         "\"content\":{\"subject\":\"s\",\"text\":\"t\"}}",
         "{\"to\":{\"email\":\"a@example.com\"},\"recipient_id\":\"other\",\"message_id\":"
         "\"q\",\"content\":{\"subject\":\"s\",\"text\":\"t\"}}"};
-    const std::size_t kind = env_.random.below(kValues.size() + 2);
-    spec.value = kind < kValues.size() ? kValues[kind] : "";
+    constexpr std::size_t kOversized = kValues.size();
+    constexpr std::size_t kKeyless = kOversized + 1;
+    constexpr std::size_t kMisrouted = kKeyless + 1;
+    const std::size_t kind = env_.random.below(kMisrouted + 1);
+    if (kind < kValues.size()) {
+        spec.value = kValues[kind];
+    } else if (kind == kOversized) {
+        spec.value = fmt::format(
+            R"({{"to":{{"email":"{}"}},"message_id":"{}","route":"{}","content":{{"subject":"{}","text":"{}"}}}})",
+            spec.address, spec.message_id, spec.route, subject_of(sends_.size()),
+            std::string(config_.dispatch.max_payload_bytes, 'x'));
+    }
     const std::size_t made = add_send(std::move(spec));
-    constexpr std::size_t kKeyless = kValues.size();
     env_.scheduler.at(some_time(options), [this, made, kind] {
         const SendSpec& poison = sends_[made];
         LogRecord record = record_of(poison.recipient, poison.value, made);
         PartitionId partition = home_of(poison.recipient);
         if (kind == kKeyless) {
             record.key.reset();
-        } else if (kind > kKeyless) {
+        } else if (kind == kMisrouted) {
             partition = (partition + 1) % env_.broker.partitions(Topic::Sends);  // misrouted
             record.value = env_.broker.partitions(Topic::Sends) == 1 ? "{" : poison.value;
         }
@@ -233,7 +242,7 @@ void Traffic::offer_suppression(const TrafficOptions& options) {
     const Time hold = env_.random.between(0, 5 * kSecond);
     const bool commit = env_.random.chance(0.5);
     env_.scheduler.at(when, [this, made, hung, hold, commit] {
-        if (!hung) {
+        if (!hung || env_.faults.hung_transactions == 0) {  // healed meanwhile
             (void)produce_suppression(made);
             return;
         }
@@ -264,12 +273,14 @@ void Traffic::offer(const TrafficOptions& options) {
     }
     if (env_.random.chance(options.replays)) {
         const Time from = some_time(options);
-        env_.scheduler.at(from + env_.random.between(0, options.duration),
-                          [this, from] { produce_again(from - 5 * kSecond, from); });
+        const bool as_of_then = env_.random.chance(0.5);
+        env_.scheduler.at(
+            from + env_.random.between(0, options.duration),
+            [this, from, as_of_then] { produce_again(from - 5 * kSecond, from, as_of_then); });
     }
 }
 
-void Traffic::produce_again(Time from, Time to) {
+void Traffic::produce_again(Time from, Time to, bool as_of_then) {
     for (PartitionId partition = 0; partition < env_.broker.partitions(Topic::Sends); ++partition) {
         std::vector<LogRecord> again;
         for (const LogRecord& record : env_.broker.log(Topic::Sends, partition)) {
@@ -278,7 +289,9 @@ void Traffic::produce_again(Time from, Time to) {
             }
         }
         for (LogRecord& record : again) {
-            record.timestamp = {};
+            if (!as_of_then) {
+                record.timestamp = {};
+            }
             (void)env_.broker.append(Topic::Sends, partition, std::move(record));
         }
     }

@@ -69,7 +69,8 @@ public:
     Offset produce_suppression(std::size_t spec, TransactionId transaction = 0);
     // The steps that no schedule produced, so that who waits for them stops waiting.
     void produce_missing_steps();
-    void produce_again(Time from, Time to);
+    // What was appended between; `as_of_then`: with the timestamps it had, as a mirror or a backup does.
+    void produce_again(Time from, Time to, bool as_of_then = false);
 
     [[nodiscard]] const std::vector<SendSpec>& sends() const { return sends_; }
     [[nodiscard]] const std::vector<SuppressionSpec>& suppressions() const { return suppressions_; }

@@ -83,7 +83,7 @@ World::~World() {
 
 void World::start(int number) {
     Slot& slot = slots_.at(static_cast<std::size_t>(number));
-    if (slot.instance || ending_ || asleep_) {
+    if (slot.instance || slot.abandoned || ending_ || asleep_) {
         return;
     }
     tamper_with_disks(slot);
@@ -91,9 +91,24 @@ void World::start(int number) {
         fmt::format("{}{}", static_cast<char>('A' + number), ++slot.incarnation);
     slot.leaving = false;
     slot.instance = std::make_unique<Instance>(
-        env_, esp_, options_.config, *slot.machine, name,
+        env_, esp_, config_of_start(), *slot.machine, name,
         [this, &slot](int code, const std::string& why) { exited(slot, code, why); });
     group_.join(slot.instance.get());
+}
+
+// Somebody may have edited it while the process was down; those that run keep theirs.
+Config World::config_of_start() {
+    if (env_.dice(env_.faults.config_changes)) {
+        rendering_ += 1;
+        env_.sometimes("config_changed");
+    }
+    Config config = options_.config;
+    if (rendering_ > 0) {
+        for (config::Route& route : config.routes) {
+            route.from->name = "News " + std::to_string(rendering_);
+        }
+    }
+    return config;
 }
 
 // Whatever may have happened to a disk while nobody used it.
@@ -134,6 +149,11 @@ void World::bury(Slot& slot, Time down_for) {
 void World::kill(int number, Time down_for) {
     env_.trace("chaos", "", "kill -9 on machine {}", number);
     bury(slots_.at(static_cast<std::size_t>(number)), down_for);
+}
+
+void World::abandon(int number) {
+    slots_.at(static_cast<std::size_t>(number)).abandoned = true;
+    kill(number, kForever);
 }
 
 // The latest writes first. What was being written may be half there.

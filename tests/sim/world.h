@@ -21,6 +21,17 @@
 
 namespace postlane::sim {
 
+// What happens once everything is quiet, and must be answered in one way only (epilogue.cc).
+enum class Epilogue : std::uint8_t {
+    None,
+    LedgerLosesItsTail,
+    LedgerMadeAnew,
+    PartitionsAdded,
+    StoreIsStale,
+    LaneBacksOff,
+    SteadySuppressions,
+};
+
 struct Options {
     std::uint64_t seed = 1;
     std::uint64_t luck = 0;  // of the world, where not the seed decides it
@@ -32,6 +43,8 @@ struct Options {
     bool random_traffic = true;
     bool restart_the_dead = true;  // a supervisor starts them again
     Faults faults;
+    bool without_doubt = false;  // no fault can leave open whether a request was executed
+    Epilogue epilogue = Epilogue::None;
     TrafficOptions traffic;
     Config config;
     Mutant mutant = Mutant::None;
@@ -44,6 +57,7 @@ struct FaultClass {
     double Faults::* magnitude;
     double low;
     double high;
+    bool leaves_doubt = false;  // whether a request was executed
 };
 [[nodiscard]] std::span<const FaultClass> fault_classes();
 
@@ -94,6 +108,8 @@ public:
     [[nodiscard]] Instance* owner(PartitionId partition);
     void start(int number);
     void kill(int number, Time down_for);
+    // kill -9, and nobody starts it again.
+    void abandon(int number);
     void lose_power(int number, Time down_for);
     void pause(int number, Time duration);
     void stop_gracefully(int number, Time down_for);
@@ -114,9 +130,11 @@ private:
         std::unique_ptr<Instance> instance;
         int incarnation = 0;
         bool leaving = false;
+        bool abandoned = false;
         Time down_for = 0;
     };
 
+    [[nodiscard]] Config config_of_start();
     void bury(Slot& slot, Time down_for);
     void exited(Slot& slot, int code, const std::string& why);
     void tick();
@@ -137,6 +155,7 @@ private:
     bool healed_ = false;
     bool ending_ = false;
     bool asleep_ = false;  // everybody is off
+    int rendering_ = 0;    // how often the configuration changed
 };
 
 }  // namespace postlane::sim

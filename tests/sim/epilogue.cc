@@ -1,0 +1,236 @@
+#include "sim/epilogue.h"
+
+#include <algorithm>
+
+#include "codec/ledger_codec.h"
+#include "sim/checkers.h"
+
+namespace postlane::sim {
+namespace {
+
+constexpr int kExitConfig = 78;
+constexpr Time kQuietWithin = 400 * kSecond;
+constexpr Time kDay = 24 * 3'600 * kSecond;
+// Of recipients and messages that no traffic has.
+constexpr const char* kSequence = "epilogue";
+
+std::size_t send(World& world, const std::string& recipient, const std::string& message_id,
+                 const std::string& route = "plain",
+                 std::optional<SequenceRef> sequence = std::nullopt) {
+    SendSpec spec;
+    spec.recipient = recipient;
+    spec.address = recipient + "@example.com";
+    spec.message_id = message_id;
+    spec.category = "news";
+    spec.route = route;
+    spec.sequence = std::move(sequence);
+    const std::size_t number = world.traffic().add_send(std::move(spec));
+    (void)world.traffic().produce_send(number);
+    return number;
+}
+
+bool was_executed(World& world, std::size_t spec) {
+    const auto& executions = world.esp().executions();
+    return std::any_of(executions.begin(), executions.end(), [&](const Execution& execution) {
+        return execution.tag == "T" + std::to_string(spec);
+    });
+}
+
+void kill_all(World& world) {
+    for (int number = 0; number < world.options().instances; ++number) {
+        world.kill(number, kForever);
+    }
+    world.run_for(kMillisecond);
+}
+
+void start_all(World& world) {
+    for (int number = 0; number < world.options().instances; ++number) {
+        world.start(number);
+    }
+}
+
+std::string good_end(World& world) {
+    std::string trouble;
+    if (!world.run_until_quiet(kQuietWithin)) {
+        trouble = "not everything ended: " + world.still_busy() + "\n";
+    }
+    return trouble + report(world, true);
+}
+
+// Of recipients of that partition, or of all.
+std::size_t executions_of(World& world, std::optional<PartitionId> partition) {
+    const auto& executions = world.esp().executions();
+    const Traffic& traffic = world.traffic();
+    return static_cast<std::size_t>(
+        std::count_if(executions.begin(), executions.end(), [&](const Execution& execution) {
+            return !partition || traffic.home_of(traffic.recipient_of(execution.tag)) == *partition;
+        }));
+}
+
+// Whoever starts now must refuse, and send nothing, though all the input comes again.
+std::string expect_refusal(World& world, std::optional<PartitionId> partition = std::nullopt) {
+    const std::size_t executed = executions_of(world, partition);
+    const std::size_t exits = world.exits().size();
+    world.traffic().produce_again(0, world.env().now());
+    world.run_for(20 * kSecond);
+    std::string trouble;
+    if (executions_of(world, partition) != executed) {
+        trouble = "something was sent\n";
+    }
+    const auto refused = [](const World::Exit& exit) { return exit.code == kExitConfig; };
+    if (std::none_of(world.exits().begin() + static_cast<std::ptrdiff_t>(exits),
+                     world.exits().end(), refused)) {
+        trouble += "nobody refused\n";
+    }
+    return trouble;
+}
+
+// Only a store that had seen the tail can tell, if the ledger's beginning is still there.
+std::string ledger_loses_its_tail(World& world) {
+    const auto partition = static_cast<PartitionId>(
+        world.env().random.below(static_cast<std::size_t>(world.options().partitions)));
+    const int witness = world.owner(partition)->machine().number;
+    std::vector<Offset> data;
+    for (const LogRecord& record : world.env().broker.log(Topic::Ledger, partition)) {
+        if (record.kind == LogRecord::Kind::Data) {
+            data.push_back(record.offset);
+        }
+    }
+    if (data.size() < 2) {
+        return "";  // it has nothing but its beginning
+    }
+    const Offset from = data.at(1 + world.env().random.below(data.size() - 1));
+    for (int number = 0; number < world.options().instances; ++number) {
+        number == witness ? world.kill(number, kForever) : world.abandon(number);
+    }
+    world.run_for(kMillisecond);
+    world.env().broker.lose_tail(Topic::Ledger, partition, from);
+    world.start(witness);
+    return expect_refusal(world, partition);
+}
+
+// The group's offsets tell it from a first start: there must be some.
+std::string ledger_made_anew(World& world) {
+    (void)send(world, "x1", "before");
+    world.run_for(12 * kSecond);
+    kill_all(world);
+    world.env().broker.recreate_ledger();
+    start_all(world);
+    return expect_refusal(world);
+}
+
+std::string partitions_added(World& world) {
+    kill_all(world);
+    world.env().broker.add_partition();
+    start_all(world);
+    return expect_refusal(world);
+}
+
+// Away for longer than the ledger keeps tombstones: what was deleted meanwhile is still in the stores.
+std::string store_is_stale(World& world) {
+    std::size_t stale = 0;
+    for (int number = 0; number < world.options().instances; ++number) {
+        for (const auto& [partition, disk] : world.machine(number).disks) {
+            const Instance* owner = world.owner(partition);
+            stale += owner != nullptr && owner == world.instance(number) &&
+                             disk.rows.contains(ledger::position_key())
+                         ? 1U
+                         : 0U;
+        }
+    }
+    kill_all(world);
+    const std::uint64_t wiped = world.env().probes["store_wiped"];
+    world.env().scheduler.skip(8 * kDay);
+    for (PartitionId partition = 0; partition < world.options().partitions; ++partition) {
+        world.env().broker.compact(partition, world.env().broker.time() - std::chrono::days{7});
+    }
+    start_all(world);
+    std::string trouble = good_end(world);
+    if (stale > 0 && world.env().probes["store_wiped"] == wiped) {
+        trouble += "no store was rebuilt\n";
+    }
+    return trouble;
+}
+
+// A step that is throttled holds back its own sequence, and no other mail of its recipient.
+std::string lane_backs_off(World& world) {
+    const std::string slow = "T" + std::to_string(world.traffic().sends().size());
+    world.esp().treat = [slow](std::size_t, const std::string& tag) {
+        return tag == slow ? Esp::Treatment::Throttle : Esp::Treatment::Accept;
+    };
+    (void)send(world, "x1", "step", "plain", SequenceRef{kSequence, 1});
+    world.run_for(kSecond);
+    // By another provider: one that throttles is given time by everybody.
+    const std::size_t other = send(world, "x1", "other", "keyed");
+    world.run_for(2 * kSecond);
+    std::string trouble = was_executed(world, other) ? "" : "another lane had to wait\n";
+    world.esp().treat = nullptr;
+    return trouble + good_end(world);
+}
+
+// The next proof of freshness always lies beyond what is applied so far.
+std::string steady_suppressions(World& world) {
+    std::vector<std::size_t> mails;
+    for (int number = 0; number < 400; ++number) {
+        SuppressionSpec spec;
+        spec.whom = "y" + std::to_string(number % 50);
+        spec.reason = SuppressionReason::Complaint;
+        spec.occurred_at = world.env().broker.time();
+        (void)world.traffic().produce_suppression(world.traffic().add_suppression(std::move(spec)));
+        if (number % 50 == 0) {
+            const std::string name = "x" + std::to_string(number);
+            mails.push_back(send(world, name, name));
+        }
+        world.run_for(6 * kMillisecond);
+    }
+    const auto sent = std::count_if(mails.begin(), mails.end(),
+                                    [&](std::size_t mail) { return was_executed(world, mail); });
+    std::string trouble = sent > 0 ? "" : "steady suppressions starve sending\n";
+    return trouble + good_end(world);
+}
+
+}  // namespace
+
+std::string_view to_string(Epilogue epilogue) {
+    switch (epilogue) {
+        case Epilogue::None:
+            break;
+        case Epilogue::LedgerLosesItsTail:
+            return "the ledger loses its tail";
+        case Epilogue::LedgerMadeAnew:
+            return "the ledger is made anew";
+        case Epilogue::PartitionsAdded:
+            return "partitions are added";
+        case Epilogue::StoreIsStale:
+            return "every store is stale";
+        case Epilogue::LaneBacksOff:
+            return "a lane backs off";
+        case Epilogue::SteadySuppressions:
+            return "suppressions keep coming";
+    }
+    return "none";
+}
+
+std::string run_epilogue(World& world, Epilogue epilogue) {
+    world.env().trace("chaos", "", "epilogue: {}", to_string(epilogue));
+    world.env().sometimes(to_string(epilogue).data());
+    switch (epilogue) {
+        case Epilogue::None:
+            break;
+        case Epilogue::LedgerLosesItsTail:
+            return ledger_loses_its_tail(world);
+        case Epilogue::LedgerMadeAnew:
+            return ledger_made_anew(world);
+        case Epilogue::PartitionsAdded:
+            return partitions_added(world);
+        case Epilogue::StoreIsStale:
+            return store_is_stale(world);
+        case Epilogue::LaneBacksOff:
+            return lane_backs_off(world);
+        case Epilogue::SteadySuppressions:
+            return steady_suppressions(world);
+    }
+    return "";
+}
+
+}  // namespace postlane::sim
