@@ -190,11 +190,13 @@ private:
             must(has_ended(row.state) != row.payload.has_value(), "only what lives has a payload");
             must(row.state != MessageState::Sending || row.intent, "sending has its intent");
             const auto before = states_.find(id);
-            if (before != states_.end() && has_ended(before->second) &&
-                before->second != MessageState::DeadLettered) {
-                must(row.state == before->second, "what has ended stays as it ended");
+            // A row that has expired is no longer there: the id is free for another message.
+            if (before != states_.end() && has_ended(before->second.state) &&
+                before->second.state != MessageState::DeadLettered &&
+                before->second.expires_at > bench_.now) {
+                must(row.state == before->second.state, "what has ended stays as it ended");
             }
-            states_[id] = row.state;
+            states_[id] = {row.state, row.row_expires_at};
         }
         must(open <= 1, "one request at a time");
     }
@@ -280,7 +282,11 @@ private:
     bool stopped_ = false;
     std::set<Offset> inputs_;
     std::set<Offset> ended_inputs_;
-    std::map<MessageId, MessageState> states_;
+    struct Known {
+        MessageState state;
+        Instant expires_at;
+    };
+    std::map<MessageId, Known> states_;
     std::size_t outcomes_seen_ = 0;
     std::size_t sends_seen_ = 0;
     std::size_t dead_lettered_ = 0;

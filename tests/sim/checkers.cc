@@ -231,8 +231,8 @@ void Checkers::check_executed_once() {
     }
 }
 
-// The ledger remembers for so long, and no longer; but what is older than it remembers is refused, so only a record that
-// was written after the first execution can cause a second one.
+// The ledger remembers for so long, and no longer; but what is older than it remembers is refused, so only a record
+// that was written after the first execution can cause a second one.
 bool Checkers::may_execute_again(const Execution& first, const Execution& second) const {
     const auto kept = std::chrono::duration_cast<std::chrono::microseconds>(
         world_.config().ledger.retention_days);

@@ -10,13 +10,21 @@ namespace {
 
 constexpr int kExitConfig = 78;
 constexpr Time kQuietWithin = 400 * kSecond;
-constexpr Time kDay = 24 * 3'600 * kSecond;
+constexpr Time kHour = 3'600 * kSecond;
+constexpr Time kDay = 24 * kHour;
 // Of recipients and messages that no traffic has.
 constexpr const char* kSequence = "epilogue";
 
+std::string printable(std::string bytes) {
+    std::replace_if(
+        bytes.begin(), bytes.end(), [](char byte) { return byte < ' ' || byte > '~'; }, '.');
+    return bytes;
+}
+
 std::size_t send(World& world, const std::string& recipient, const std::string& message_id,
                  const std::string& route = "plain",
-                 std::optional<SequenceRef> sequence = std::nullopt) {
+                 std::optional<SequenceRef> sequence = std::nullopt,
+                 std::optional<Time> send_at = std::nullopt) {
     SendSpec spec;
     spec.recipient = recipient;
     spec.address = recipient + "@example.com";
@@ -24,6 +32,7 @@ std::size_t send(World& world, const std::string& recipient, const std::string& 
     spec.category = "news";
     spec.route = route;
     spec.sequence = std::move(sequence);
+    spec.send_at = send_at;
     const std::size_t number = world.traffic().add_send(std::move(spec));
     (void)world.traffic().produce_send(number);
     return number;
@@ -90,9 +99,13 @@ std::string ledger_loses_its_tail(World& world) {
     const auto partition = static_cast<PartitionId>(
         world.env().random.below(static_cast<std::size_t>(world.options().partitions)));
     const int witness = world.owner(partition)->machine().number;
+    const auto& rows = world.machine(witness).disks[partition].rows;
+    const auto position = rows.find(ledger::position_key());
+    const Offset seen =
+        position == rows.end() ? 0 : ledger::decode_position(position->second)->ledger_next;
     std::vector<Offset> data;
     for (const LogRecord& record : world.env().broker.log(Topic::Ledger, partition)) {
-        if (record.kind == LogRecord::Kind::Data) {
+        if (world.env().broker.is_data(record) && record.offset < seen) {
             data.push_back(record.offset);
         }
     }
@@ -152,6 +165,112 @@ std::string store_is_stale(World& world) {
     return trouble;
 }
 
+using Rows = std::map<std::string, std::string>;
+
+// Derived rows may outlast what they were derived from, and are then taken no notice of: a step that its sequence has
+// passed, a wake that its row does not confirm.
+bool counts(const Rows& rows, const std::string& key) {
+    if (const auto step = ledger::parse_step_key(key)) {
+        const auto row = rows.find(ledger::sequence_key(step->recipient, step->sequence_id));
+        return row == rows.end() || ledger::decode_sequence(row->second)->expected <= step->step;
+    }
+    const auto wake = ledger::parse_wake(key);
+    if (!wake) {
+        return key != ledger::position_key();
+    }
+    if (wake->target == ledger::Wake::Target::SequenceHalt) {
+        const auto row = rows.find(ledger::sequence_key(wake->recipient, wake->id));
+        const auto halt =
+            row == rows.end() ? std::nullopt : ledger::decode_sequence(row->second)->halt;
+        return halt && halt->until == wake->at;
+    }
+    const auto row = rows.find(ledger::message_key(wake->recipient, MessageId(wake->id)));
+    const auto message = row == rows.end() ? MessageRow{} : *ledger::decode_message(row->second);
+    return !has_ended(message.state) && message.wake_at == wake->at;
+}
+
+// What the owner of each partition has on its disk.
+std::map<PartitionId, Rows> stored_rows(World& world) {
+    std::map<PartitionId, Rows> stored;
+    for (PartitionId partition = 0; partition < world.options().partitions; ++partition) {
+        if (Instance* owner = world.owner(partition)) {
+            const Rows& rows = owner->machine().disks[partition].rows;
+            for (const auto& [key, value] : rows) {
+                if (counts(rows, key)) {
+                    stored[partition].emplace(key, value);
+                }
+            }
+        }
+    }
+    return stored;
+}
+
+// The first row that only one has, or that is not the same; empty: there is none.
+std::string difference(const Rows& before, const Rows& after) {
+    const auto [one, other] =
+        std::mismatch(before.begin(), before.end(), after.begin(), after.end());
+    if (one == before.end() && other == after.end()) {
+        return "";
+    }
+    const auto row = [](Rows::const_iterator at, const Rows& rows) {
+        return at == rows.end() ? std::string("its end")
+                                : printable(at->first + " = " + at->second);
+    };
+    return fmt::format("\"{}\" was, \"{}\" is there", row(one, before), row(other, after));
+}
+
+bool all_running(World& world) {
+    for (PartitionId partition = 0; partition < world.options().partitions; ++partition) {
+        Instance* owner = world.owner(partition);
+        if (owner == nullptr || owner->partition(partition) == nullptr || !owner->all_running()) {
+            return false;
+        }
+    }
+    return world.group().stable();
+}
+
+// What is rebuilt from the ledger is what was there, with every row that is derived: what waits and what it waits for.
+std::string stores_are_lost(World& world) {
+    const Time later = world.env().now() + kHour;
+    for (int number = 0; number < 8; ++number) {
+        const std::string name = "x" + std::to_string(number);
+        (void)send(world, name, name + "-1", "plain", SequenceRef{kSequence, 1}, later);
+        (void)send(world, name, name + "-2", "plain", SequenceRef{kSequence, 2});
+        (void)send(world, name, name + "-alone", "keyed", std::nullopt, later);
+    }
+    world.run_for(25 * kSecond);  // every halt is over
+    const auto before = stored_rows(world);
+    std::map<PartitionId, std::pair<Offset, Offset>> ends;
+    for (const auto& [partition, rows] : before) {
+        ends[partition] = {world.env().broker.end_offset(Topic::Sends, partition),
+                           world.env().broker.end_offset(Topic::Suppressions, partition)};
+    }
+    kill_all(world);
+    for (int number = 0; number < world.options().instances; ++number) {
+        world.wipe_disks(number);
+    }
+    start_all(world);
+    if (!world.run_until(60 * kSecond, [&] { return all_running(world); })) {
+        return "not everybody is running again\n";
+    }
+    world.run_for(2 * kSecond);
+    const auto after = stored_rows(world);
+    for (const auto& [partition, rows] : before) {
+        if (world.env().broker.end_offset(Topic::Sends, partition) != ends[partition].first ||
+            world.env().broker.end_offset(Topic::Suppressions, partition) !=
+                ends[partition].second) {
+            continue;  // producers were not done yet
+        }
+        const auto rebuilt = after.find(partition);
+        const std::string other =
+            difference(rows, rebuilt == after.end() ? Rows() : rebuilt->second);
+        if (!other.empty()) {
+            return fmt::format("partition {} was not rebuilt as it was: {}\n", partition, other);
+        }
+    }
+    return "";
+}
+
 // A step that is throttled holds back its own sequence, and no other mail of its recipient.
 std::string lane_backs_off(World& world) {
     const std::string slow = "T" + std::to_string(world.traffic().sends().size());
@@ -203,6 +322,8 @@ std::string_view to_string(Epilogue epilogue) {
             return "partitions are added";
         case Epilogue::StoreIsStale:
             return "every store is stale";
+        case Epilogue::StoresAreLost:
+            return "every store is lost";
         case Epilogue::LaneBacksOff:
             return "a lane backs off";
         case Epilogue::SteadySuppressions:
@@ -225,6 +346,8 @@ std::string run_epilogue(World& world, Epilogue epilogue) {
             return partitions_added(world);
         case Epilogue::StoreIsStale:
             return store_is_stale(world);
+        case Epilogue::StoresAreLost:
+            return stores_are_lost(world);
         case Epilogue::LaneBacksOff:
             return lane_backs_off(world);
         case Epilogue::SteadySuppressions:

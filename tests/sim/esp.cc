@@ -93,6 +93,8 @@ bool Esp::remembers(std::size_t provider, const std::string& key, Answer& answer
     }
     if (known->second.running) {
         answer.status = kConflict;
+        answer.word = "concurrent_idempotent_requests";
+        env_.sometimes("key_still_running");
         return true;
     }
     if (known->second.id.empty()) {
@@ -101,6 +103,7 @@ bool Esp::remembers(std::size_t provider, const std::string& key, Answer& answer
     if (known->second.body != body) {
         changed_under_key_.push_back(tag_of_body(body));
         answer.status = kConflict;
+        answer.word = "invalid_idempotent_request";
         return true;
     }
     env_.sometimes("replayed_by_key");
@@ -110,6 +113,22 @@ bool Esp::remembers(std::size_t provider, const std::string& key, Answer& answer
     answer.status = kOk;
     answer.id = known->second.id;
     return true;
+}
+
+// Each kind of provider has its own words for an account that may not send.
+Esp::Answer Esp::refuse_account(std::size_t provider, Answer answer) {
+    env_.sometimes("account_refused");
+    answer.status = kUnauthorized;
+    const auto kind = config_.providers[provider].kind;
+    if (kind == config::ProviderKind::Resend && env_.random.chance(0.5)) {
+        answer.status = kTooMany;
+        answer.word = "daily_quota_exceeded";
+        env_.sometimes("resend_quota_used_up");
+    } else if (kind == config::ProviderKind::SendGrid) {
+        answer.word = "maximum_credits_exceeded";
+        env_.sometimes("sendgrid_out_of_credits");
+    }
+    return answer;
 }
 
 Esp::Answer Esp::arrive(std::size_t provider, const HttpRequest& request, Time handed_over,
@@ -134,9 +153,7 @@ Esp::Answer Esp::arrive(std::size_t provider, const HttpRequest& request, Time h
             account_refused_until_ = env_.now() + env_.random.between(0, 5 * kSecond);
         }
         if (env_.now() < account_refused_until_) {
-            env_.sometimes("account_refused");
-            answer.status = kUnauthorized;
-            return answer;
+            return refuse_account(provider, std::move(answer));
         }
         treatment = draw();
     }
@@ -192,7 +209,7 @@ Esp::Answer Esp::treated(Treatment treatment, Execution execution, const std::st
             }
             const Time when =
                 env_.now() +
-                env_.random.between(0, micros(config_.providers[execution.provider].timeout));
+                env_.random.between(0, 2 * micros(config_.providers[execution.provider].timeout));
             execution.maybe_late = true;
             env_.scheduler.at(when, [this, execution, body] { (void)execute(execution, body); });
             return answer;
@@ -315,6 +332,7 @@ void SimDispatcher::answered(const std::shared_ptr<Wire>& wire, const Esp::Answe
     result.kind =
         answer.connection_dies ? AttemptResult::Kind::NoAnswer : AttemptResult::Kind::Answered;
     result.answer.status = answer.status;
+    result.answer.error_word = answer.word;
     result.answer.provider_message_id = answer.id;
     result.answer.retry_after = answer.retry_after;
     end(wire, std::move(result));

@@ -30,7 +30,8 @@ public:
         : env_(env), config_(config), remembered_(config.providers.size()) {}
 
     struct Answer {
-        int status = 0;  // 0: none will come
+        int status = 0;    // 0: none will come
+        std::string word;  // the provider's name of the error
         bool connection_dies = false;
         std::string id;
         std::optional<Millis> retry_after;
@@ -80,6 +81,7 @@ private:
         std::string instance;  // that executed it
     };
     [[nodiscard]] Treatment draw();
+    [[nodiscard]] Answer refuse_account(std::size_t provider, Answer answer);
     std::string execute(Execution execution, const std::string& body);
     // What the provider does with a request it sees for the first time.
     [[nodiscard]] Answer treated(Treatment treatment, Execution execution, const std::string& body,

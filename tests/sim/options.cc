@@ -104,7 +104,7 @@ std::span<const FaultClass> fault_classes() {
         FaultClass{"clock_drifts", &Faults::clock_drifts, 0.000001, 0.0002},
         FaultClass{"nights", &Faults::nights, 0.002, 0.03, true},
         FaultClass{"retentions", &Faults::retentions, 0.01, 0.5},
-        FaultClass{"config_changes", &Faults::config_changes, 0.05, 1.0},
+        FaultClass{"config_changes", &Faults::config_changes, 0.3, 1.0},
     };
     return kClasses;
 }
@@ -130,6 +130,13 @@ Config swarm_config(Random& random) {
         random.chance(0.15) ? Millis{std::chrono::days{20}}
                             : Millis{static_cast<int>(random.log_uniform(3'000, 300'000))};
     config.dispatch.max_attempts = static_cast<std::uint32_t>(random.between(1, 6));
+    if (random.chance(0.4)) {
+        config.providers.front().kind = ProviderKind::Resend;
+        config.providers.front().idempotency_header = "Idempotency-Key";
+    }
+    if (random.chance(0.4)) {
+        config.providers.back().kind = ProviderKind::SendGrid;
+    }
     for (Provider& provider : config.providers) {
         provider.timeout = Millis{random.between(500, 5'000)};
         provider.max_in_flight = static_cast<std::size_t>(random.between(1, 16));
@@ -171,6 +178,9 @@ Options swarm_options(std::uint64_t seed) {
     options.traffic.recipients = static_cast<std::size_t>(random.between(1, 12));
     options.traffic.messages = static_cast<std::size_t>(random.between(10, 80));
     options.traffic.suppressions = static_cast<std::size_t>(random.between(0, 20));
+    if (options.faults.nights > 0) {
+        options.traffic.replays = 0.9;  // of what the ledger may have forgotten by then
+    }
     options.traffic.routes.clear();
     for (const auto& route : options.config.routes) {
         if (random.chance(0.6)) {

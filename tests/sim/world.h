@@ -28,6 +28,7 @@ enum class Epilogue : std::uint8_t {
     LedgerMadeAnew,
     PartitionsAdded,
     StoreIsStale,
+    StoresAreLost,
     LaneBacksOff,
     SteadySuppressions,
 };
