@@ -271,6 +271,15 @@ std::string stores_are_lost(World& world) {
     return "";
 }
 
+// What the ledger has forgotten comes again as it was, from a mirror or a backup. Only its age tells.
+std::string old_input_comes_again(World& world) {
+    kill_all(world);
+    world.env().scheduler.skip(2 * kDay);
+    start_all(world);
+    world.traffic().produce_again(0, world.env().now(), true);
+    return good_end(world);
+}
+
 // A step that is throttled holds back its own sequence, and no other mail of its recipient.
 std::string lane_backs_off(World& world) {
     const std::string slow = "T" + std::to_string(world.traffic().sends().size());
@@ -324,6 +333,8 @@ std::string_view to_string(Epilogue epilogue) {
             return "every store is stale";
         case Epilogue::StoresAreLost:
             return "every store is lost";
+        case Epilogue::OldInputComesAgain:
+            return "old input comes again";
         case Epilogue::LaneBacksOff:
             return "a lane backs off";
         case Epilogue::SteadySuppressions:
@@ -348,6 +359,8 @@ std::string run_epilogue(World& world, Epilogue epilogue) {
             return store_is_stale(world);
         case Epilogue::StoresAreLost:
             return stores_are_lost(world);
+        case Epilogue::OldInputComesAgain:
+            return old_input_comes_again(world);
         case Epilogue::LaneBacksOff:
             return lane_backs_off(world);
         case Epilogue::SteadySuppressions:

@@ -191,7 +191,7 @@ Options swarm_options(std::uint64_t seed) {
         options.traffic.routes.push_back("keyed");
     }
     constexpr auto kEpilogues = static_cast<std::size_t>(Epilogue::SteadySuppressions);
-    if (random.chance(0.4)) {
+    if (random.chance(0.5)) {
         options.epilogue = static_cast<Epilogue>(1 + random.below(kEpilogues));
     }
     if (options.epilogue == Epilogue::SteadySuppressions) {

@@ -51,6 +51,7 @@ constexpr std::array kMustHappen{
     "partitions are added",
     "every store is stale",
     "every store is lost",
+    "old input comes again",
     "a lane backs off",
     "suppressions keep coming",
     "end_offsets_unavailable",

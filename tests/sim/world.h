@@ -29,6 +29,7 @@ enum class Epilogue : std::uint8_t {
     PartitionsAdded,
     StoreIsStale,
     StoresAreLost,
+    OldInputComesAgain,
     LaneBacksOff,
     SteadySuppressions,
 };
