@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 
 from checker_facts import read_topic
 from harness import eventually, http, now
@@ -85,6 +86,12 @@ def test_nothing_personal_and_no_credential_is_ever_shown(make_stack):
         done = stack.run(*command)
         outputs[" ".join(command[:2])] = done.stdout + done.stderr
     instance.terminate()
+    for end in (signal.SIGABRT, signal.SIGSEGV):
+        instance.start()  # with mail in memory: held, scheduled, and on its way
+        feed.raw("sends", b"crash-%d" % end, json.dumps(event()).encode())
+        feed.flush()
+        instance.signal(end)
+        assert instance.wait() == -end
     outputs["log"] = instance.logs(1_000_000)
     for topic in ("outcomes", "dead_letters"):
         for number, record in enumerate(read_topic(stack.bootstrap, stack.topics[topic])):
