@@ -91,6 +91,15 @@ struct SuppressionEvent {
 struct Rejection {
     Reason reason = Reason::None;
     std::string detail;
+    // Which message it is, where all of it was understood: only its key or its route is wrong.
+    struct Message {
+        MessageId id;
+        std::string campaign_id;
+        std::optional<SequenceRef> sequence;
+        std::string category;
+        std::string route;
+    };
+    std::optional<Message> message = std::nullopt;
 };
 
 }  // namespace postlane

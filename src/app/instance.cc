@@ -24,6 +24,7 @@ namespace {
 
 constexpr Millis kGroupPoll{100};
 constexpr std::chrono::seconds kBrokerPatience{60};
+constexpr Millis kBrokerAnswer{5'000};  // of these; a stop is noticed between two questions
 constexpr Millis kBrokerPause{200};
 constexpr std::chrono::seconds kProgressInterval{5};
 constexpr std::chrono::minutes kTopologyInterval{5};
@@ -111,7 +112,7 @@ Instance::~Instance() = default;
 Result<void> Instance::check_topics() {
     const BootInstant patience = clock_.boot_now() + kBrokerPatience;
     for (;;) {
-        auto topology = read_topology(config_, kafka_log());
+        auto topology = read_topology(config_, kafka_log(), kBrokerAnswer);
         if (topology) {
             std::string refused;
             for (const Finding& finding : check_topology(config_, *topology)) {
@@ -270,7 +271,10 @@ int Instance::run() {
             opened = tl::unexpected<Error>(group.error());
         }
     }
-    if (!opened) {
+    if (!opened && stop_signals > 0) {
+        log_event(LogLevel::Info, "instance.stopped_before_start",
+                  "stopped before it had begun: {}", opened.error().detail);
+    } else if (!opened) {
         end_with(exit_code::of(opened.error().code), "instance.refused", opened.error().detail);
     } else {
         started_ = true;
@@ -317,6 +321,7 @@ void Instance::main_loop() {
         group_->poll(kGroupPoll);
         look_after_partitions();
         look_after_progress();
+        look_after_providers();
         {
             const std::lock_guard lock(mutex_);
             if (exit_code_) {
@@ -504,9 +509,23 @@ void Instance::look_after_progress() {
     }
     next_progress_ = clock_.boot_now() + kProgressInterval;
     show_progress();
+}
+
+void Instance::look_after_providers() {
     for (std::size_t index = 0; index < config_.providers.size(); ++index) {
-        const bool open = flow_.snapshot(index).circuit != ProviderFlow::Circuit::Closed;
-        metrics_.circuit(config_.providers[index].name, open);
+        const std::string& name = config_.providers[index].name;
+        const ProviderFlow::Snapshot flow = flow_.snapshot(index);
+        const bool open = flow.circuit != ProviderFlow::Circuit::Closed;
+        metrics_.circuit(name, open);
+        if (open && open_circuits_.insert(name).second) {
+            log_event(LogLevel::Warning, "provider.circuit_open",
+                      "provider {} gets single messages only, which try whether it takes mail "
+                      "again: it answered {}",
+                      name, flow.trouble);
+        } else if (!open && open_circuits_.erase(name) > 0) {
+            log_event(LogLevel::Info, "provider.circuit_closed", "provider {} takes mail again",
+                      name);
+        }
     }
 }
 

@@ -14,6 +14,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <string>
 #include <thread>
 
 #include "adapters/http/curl_dispatcher.h"
@@ -87,6 +88,7 @@ private:
     void look_after_partitions();
     void show_progress();
     void look_after_progress();
+    void look_after_providers();
     void begin_stop();
     void end_with(int code, const std::string& event, const std::string& why);
     [[nodiscard]] std::unique_ptr<Owned> make_partition(PartitionId id);
@@ -127,6 +129,7 @@ private:
     bool revoking_ = false;
     bool closing_ = false;
     BootInstant next_progress_{};
+    std::set<std::string> open_circuits_;  // that the log has named; of the main thread
     std::set<PartitionId> shown_;  // whose progress the group has been told; of the main thread
     BootInstant stop_deadline_{};
 

@@ -151,7 +151,7 @@ OrderingStatus ListenerSet::ordering() const {
     status.duplicates = counted.duplicates;
     status.held = counted.held;
     for (const Instance::OwnedPartition& owned : instance_.owned()) {
-        status.recipients += owned.status.live_recipients;
+        status.recipients += owned.status.recipients;
         status.sequences += owned.status.ordering.sequences;
         status.sequences_enforced += owned.status.ordering.sequences;  // every sequence is
     }

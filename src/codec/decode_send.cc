@@ -349,6 +349,14 @@ tl::unexpected<Rejection> reject(Reason reason, std::string detail) {
     return tl::unexpected<Rejection>(Rejection{reason, std::move(detail)});
 }
 
+Rejection::Message message_of(SendEvent event) {
+    return {.id = std::move(event.message_id),
+            .campaign_id = std::move(event.campaign_id),
+            .sequence = std::move(event.sequence),
+            .category = std::move(event.category),
+            .route = std::move(event.route)};
+}
+
 std::size_t bytes_of(const std::vector<Header>& headers) {
     constexpr std::size_t kLengths = 8;
     std::size_t bytes = 0;
@@ -421,7 +429,11 @@ tl::expected<SendEvent, Rejection> Decoder::decode_send(const std::optional<std:
         }
     }
     if (problems.failed()) {
-        return tl::unexpected<Rejection>(std::move(problems).rejection());
+        Rejection rejection = std::move(problems).rejection();
+        if (rejection.reason == Reason::KeyMismatch || rejection.reason == Reason::UnknownRoute) {
+            rejection.message = message_of(std::move(event));
+        }
+        return tl::unexpected<Rejection>(std::move(rejection));
     }
     event.recipient_id = RecipientId{key};
     event.body_hash = body_hash(event, reader.template_data(), scratch_->canonical);

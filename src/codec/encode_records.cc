@@ -60,8 +60,10 @@ std::string cut(std::string text) {
 }
 
 // The words of Kafka Connect's error stages, so that its tools group our dead letters sensibly.
-std::string_view stage_of(Reason reason) noexcept {
-    if (reason == Reason::MissingKey || reason == Reason::MisroutedKey) {
+std::string_view stage_of(const DeadLetter& letter) noexcept {
+    const Reason reason = letter.reason;
+    if (reason == Reason::MissingKey || reason == Reason::MisroutedKey ||
+        (reason == Reason::InvalidField && letter.detail.starts_with("key:"))) {
         return "KEY_CONVERTER";
     }
     // Record level checks come first in the numbering; all others speak of a decoded message.
@@ -80,7 +82,7 @@ std::vector<Header> explanation(const Config& config, PartitionId partition,
         connect("topic", topic),
         connect("partition", fmt::format("{}", partition)),
         connect("offset", fmt::format("{}", letter.record.offset)),
-        connect("stage", std::string{stage_of(letter.reason)}),
+        connect("stage", std::string{stage_of(letter)}),
         connect("exception.class.name", "postlane." + word),
         connect("exception.message", cut(letter.detail)),
         Header{"postlane.reason", word},

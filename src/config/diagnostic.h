@@ -35,6 +35,7 @@ enum class Code : std::uint16_t {
     OwnedProperty = 30,
     UnquotedProperty = 31,
     SecretInline = 32,
+    RefusedProperty = 33,
     FileUnreadable = 40,
     FileEmpty = 41,
     FileOpenToOthers = 42,

@@ -240,4 +240,22 @@ void read_librdkafka(const toml::table* kafka, const std::map<std::string, Overr
     reader.finish();
 }
 
+void check_properties(Draft& draft,
+                      const std::function<std::optional<std::string>(
+                          const std::string& name, const std::string& value)>& refuse) {
+    for (const Effective& item : draft.values) {
+        if (!item.key.starts_with(kPropertiesPrefix)) {
+            continue;
+        }
+        const std::string name = item.key.substr(kPropertiesPrefix.size());
+        const auto why = refuse(name, std::get<std::string>(item.value));
+        if (why) {
+            draft.report.error(Code::RefusedProperty, item.place, item.key,
+                               item.secret ? "librdkafka refuses the value" : *why,
+                               "see librdkafka's CONFIGURATION.md for its names and values",
+                               !item.secret);
+        }
+    }
+}
+
 }  // namespace postlane::config

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <toml++/toml.h>
+#include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,5 +29,10 @@ std::span<const OwnedProperty> owned_properties();
 // librdkafka_files are still paths afterwards; files.h replaces them.
 void read_librdkafka(const toml::table* kafka, const std::map<std::string, Override>& overrides,
                      Draft& draft);
+
+// Asks librdkafka about every property that stands in the configuration itself.
+void check_properties(Draft& draft,
+                      const std::function<std::optional<std::string>(
+                          const std::string& name, const std::string& value)>& refuse);
 
 }  // namespace postlane::config

@@ -332,6 +332,9 @@ LoadResult load(std::string_view toml_text, const std::string& file_name,
         return finish(std::move(draft));
     }
     Loader(root, draft).read(environment, flags);
+    if (options.refuse_property) {
+        check_properties(draft, options.refuse_property);
+    }
     check_together(draft, options);
     if (options.read_files) {
         read_secret_files(draft);

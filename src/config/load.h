@@ -11,7 +11,9 @@
 // name, unless told not to; a relative path starts at the directory of the configuration file.
 #pragma once
 
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -38,6 +40,9 @@ struct LoadOptions {
     bool needs_routes = true;
     // False for `validate --no-environment`: the text alone is judged, secrets stay empty.
     bool read_files = true;
+    // Why librdkafka would refuse a property; nothing: it would not. Absent: not asked.
+    std::function<std::optional<std::string>(const std::string& name, const std::string& value)>
+        refuse_property = {};
 };
 
 struct Loaded {

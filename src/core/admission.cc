@@ -15,7 +15,6 @@ void reject(Decision& decision, const SendReceived& input) {
     letter.reason = rejection.reason;
     letter.detail = rejection.detail;
     letter.record = input.record;
-    decision.add(std::move(letter));
 
     OutcomeRecord outcome;
     outcome.outcome = Outcome::DeadLettered;
@@ -23,6 +22,15 @@ void reject(Decision& decision, const SendReceived& input) {
     outcome.input_offset = input.record.offset;
     outcome.received_at = input.received_at;
     outcome.decided_at = decision.now();
+    if (const auto& message = rejection.message) {
+        letter.message_id = message->id;
+        outcome.message_id = message->id;
+        outcome.campaign_id = message->campaign_id;
+        outcome.sequence = message->sequence;
+        outcome.category = message->category;
+        outcome.route = message->route;
+    }
+    decision.add(std::move(letter));
     decision.add(std::move(outcome));
 }
 
@@ -104,10 +112,14 @@ void admit_step(Decision& decision, const SendReceived& input) {
                         "the sequence has already passed this step");
             return;
         case StepPlace::Taken:
+            if (ref.step > sequence.known_through + 1) {
+                decision.add(Count{Count::What::Gap});
+            }
             dead_letter(decision, input, Reason::StepConflict,
                         "another message id holds this step");
             return;
         case StepPlace::Overflow:
+            decision.add(Count{Count::What::Gap});
             dead_letter(decision, input, Reason::HeldOverflow,
                         "too many steps of this sequence wait for a missing one");
             return;

@@ -58,8 +58,8 @@ constexpr std::array kReasons{
                "executed."},
     ReasonInfo{Reason::NoIdempotency, "no_idempotency",
                "Nobody knows whether an attempt was executed, and the provider takes no "
-               "idempotency key, so asking "
-               "again could send twice."},
+               "idempotency key, so asking again could send twice; or the route says "
+               "on_ambiguous = \"park\"."},
     ReasonInfo{Reason::KeyExpired, "key_expired",
                "Nobody knows whether an attempt was executed, and the provider no longer remembers "
                "its key."},

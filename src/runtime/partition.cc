@@ -54,7 +54,13 @@ std::optional<Error> Partition::failure() const {
 
 Partition::Status Partition::status() const {
     const std::lock_guard lock(mutex_);
-    return status_;
+    Status status = status_;
+    // As of now, not of the last turn: an idle partition takes few.
+    if (const BootInstant::rep fresh = guard_->fresh_since.load(); fresh != 0) {
+        status.fresh_since =
+            std::min(BootInstant{BootClock::duration{fresh}}, around_.addresses.fresh_since());
+    }
+    return status;
 }
 
 void Partition::drain(BootInstant deadline) {
@@ -341,7 +347,7 @@ void Partition::publish_status(const Now& at) {
     status.suppressions_lag = lag(ports_.suppressions->high_watermark(), next.suppressions);
     status.fresh_since = runner_->fresh_since();
     status.in_flight = runner_->open_intents();
-    status.live_recipients = runner_->live_recipients();
+    status.recipients = runner_->recipients_seen();
     status.ordering = runner_->ordering();
     status.last_turn = at.boot;
     const std::chrono::duration<double> staleness = at.boot - status.fresh_since;

@@ -92,7 +92,7 @@ public:
         std::int64_t suppressions_lag = -1;
         BootInstant fresh_since{};
         std::size_t in_flight = 0;
-        std::size_t live_recipients = 0;
+        std::size_t recipients = 0;  // whose sends were read since the partition is ours
         OrderingCounts ordering;
         BootInstant last_turn{};
     };

@@ -402,6 +402,7 @@ void PartitionRunner::decide_inputs(const Now& now) {
         auto decoded = decoder_.send(record, partition_);
         const RecipientId recipient(record.key.value_or(""));
         if (decoded) {
+            recipients_.add(std::hash<std::string>{}(recipient.value()));
             event_at_hand_ = std::make_shared<const SendEvent>(*decoded);
         }
         key_at_hand_ = record.key;

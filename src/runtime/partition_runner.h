@@ -26,6 +26,7 @@
 #include "postlane/ports/metrics.h"
 #include "runtime/attempt_registry.h"
 #include "runtime/dispatch_guard.h"
+#include "runtime/distinct_count.h"
 #include "runtime/freshness.h"
 #include "runtime/ledger_view.h"
 #include "runtime/provider_flow.h"
@@ -119,6 +120,9 @@ public:
     [[nodiscard]] const OrderingCounts& ordering() const { return ordering_; }
     [[nodiscard]] BootInstant fresh_since() const;
     // Recipients with a request in flight or a message ready in memory.
+    // Whose sends were read since this runner began.
+    [[nodiscard]] std::size_t recipients_seen() const { return recipients_.count(); }
+    // With mail that is ready or on its way.
     [[nodiscard]] std::size_t live_recipients() const { return ready_.recipients(); }
 
 private:
@@ -278,6 +282,7 @@ private:
     std::optional<std::string> key_at_hand_;          // and its raw key
 
     OrderingCounts ordering_;
+    DistinctCount recipients_;
 };
 
 }  // namespace postlane

@@ -138,6 +138,17 @@ private:
     BootClock::duration typical_{};  // from the last check to the answer
 };
 
+std::string describe(const AttemptResult& result) {
+    if (result.kind != AttemptResult::Kind::Answered) {
+        return result.transport_error.empty() ? "no answer" : result.transport_error;
+    }
+    std::string text = "HTTP " + std::to_string(result.answer.status);
+    if (!result.answer.error_word.empty()) {
+        text += " " + result.answer.error_word;
+    }
+    return text;
+}
+
 }  // namespace
 
 // One provider.
@@ -150,6 +161,7 @@ public:
     Window window;
     std::size_t in_flight = 0;
     std::uint64_t last_serial = 0;
+    std::string trouble;
 
     [[nodiscard]] std::size_t limit() const { return slots(wires_); }
     [[nodiscard]] std::size_t allowed() const { return slots(window.size()); }
@@ -329,8 +341,11 @@ void ProviderFlow::answered(const Grant& grant, AnswerClass answer, const Attemp
         Lane& lane = lanes_.at(grant.provider);
         --lane.in_flight;
         lane.learn_latency(result);
-        const bool changed =
-            lane.learn(grant, signal_of(answer, result), result.answer.retry_after, now);
+        const Signal signal = signal_of(answer, result);
+        if (signal == Signal::Failing || signal == Signal::Throttled) {
+            lane.trouble = describe(result);
+        }
+        const bool changed = lane.learn(grant, signal, result.answer.retry_after, now);
         wakes = wakes_after(grant.provider, changed);
     }
     call(wakes);
@@ -386,7 +401,8 @@ ProviderFlow::Snapshot ProviderFlow::snapshot(std::size_t provider) const {
     return Snapshot{.in_flight = lane.in_flight,
                     .window = std::min(lane.allowed(), in_flight_max_),
                     .limit = std::min(lane.limit(), in_flight_max_),
-                    .circuit = lane.circuit()};
+                    .circuit = lane.circuit(),
+                    .trouble = lane.trouble};
 }
 
 std::size_t ProviderFlow::in_flight() const {

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -89,6 +90,7 @@ public:
         std::size_t window = 0;  // credits the adaptive limit allows now
         std::size_t limit = 0;   // credits the configuration allows
         Circuit circuit = Circuit::Closed;
+        std::string trouble;  // the latest answer that spoke against the provider, for people
     };
     [[nodiscard]] Snapshot snapshot(std::size_t provider) const;
     [[nodiscard]] std::size_t in_flight() const;

@@ -72,6 +72,9 @@ TEST(Cli, VersionNamesTheLibraries) {
     const Finished text = run_program({"version"});
     EXPECT_EQ(text.exit_code, 0);
     EXPECT_THAT(text.out, StartsWith("postlane "));
+    const Finished flag = run_program({"--version"});
+    EXPECT_EQ(flag.exit_code, 0);
+    EXPECT_THAT(text.out, HasSubstr(flag.out.substr(0, flag.out.find('\n'))));
     const Finished json = run_program({"version", "--json"});
     simdjson::dom::parser parser;
     const simdjson::dom::element document = parser.parse(json.out);
@@ -159,6 +162,23 @@ TEST_F(CliConfigTest, ValidateReadsTheFilesUnlessToldNotTo) {
     std::filesystem::remove(directory_.path() / "keyed.token");
     EXPECT_EQ(run_program({"validate", file_}).exit_code, 78);
     EXPECT_EQ(run_program({"validate", "--no-environment", file_}).exit_code, 0);
+}
+
+// A typing mistake that only librdkafka can find must not wait for the start of the program.
+TEST_F(CliConfigTest, ValidateAsksLibrdkafkaAboutItsProperties) {
+    std::string text = sample_config();
+    text +=
+        "[kafka.librdkafka]\n\"socket.timeuot.ms\" = \"1000\"\n"
+        "\"socket.timeout.ms\" = \"soon\"\n\"sasl.password\" = \"secret\"\n"
+        "\"sasl.mechanisms\" = \"PLAIN\"\n";
+    const std::string file = directory_.write("properties.toml", text);
+    const Finished finished = run_program({"validate", "--no-environment", file});
+    EXPECT_EQ(finished.exit_code, 78);
+    EXPECT_THAT(finished.err, HasSubstr("error[C033]: kafka.librdkafka.socket.timeuot.ms: No such "
+                                        "configuration property"));
+    EXPECT_THAT(finished.err, HasSubstr("error[C033]: kafka.librdkafka.socket.timeout.ms: "));
+    EXPECT_THAT(finished.err, Not(HasSubstr("error[C033]: kafka.librdkafka.sasl")));
+    EXPECT_EQ(run_program({"run", "-c", file}).exit_code, 78);
 }
 
 TEST_F(CliConfigTest, EveryCommandThatReadsTheFileRefusesABadOneWith78) {

@@ -191,6 +191,13 @@ TEST_P(Rejected, WithItsReasonAndItsField) {
     EXPECT_EQ(event.error().reason, GetParam().reason) << event.error().detail;
     EXPECT_THAT(event.error().detail, testing::StartsWith(GetParam().field + ":"));
     EXPECT_THAT(event.error().detail, Not(HasSubstr("secret")));
+    // Only where everything else was understood is it known which message this is.
+    const bool understood =
+        GetParam().reason == Reason::KeyMismatch || GetParam().reason == Reason::UnknownRoute;
+    ASSERT_EQ(event.error().message.has_value(), understood);
+    if (understood) {
+        EXPECT_FALSE(event.error().message->id.value().empty());
+    }
 }
 
 std::string nested(std::size_t depth) {

@@ -238,6 +238,11 @@ TEST_F(Encode, ADeadLetterOfTheSuppressionsSaysSo) {
                                          kRecordTime))
                   .at("__connect.errors.stage"),
               "KEY_CONVERTER");
+    DeadLetter bad_key = letter(Reason::InvalidField);
+    bad_key.detail = "key: must have 1 to 512 bytes of valid UTF-8";
+    EXPECT_EQ(headers(encode_dead_letter(config_, 3, bad_key, 1'000'000, kRecordTime))
+                  .at("__connect.errors.stage"),
+              "KEY_CONVERTER");
 }
 
 TEST_F(Encode, AReplayedDeadLetterHasOneStory) {

@@ -41,6 +41,35 @@ TEST_P(Rejected, IsADeadLetterAndAnOutcomeWithoutARow) {
     EXPECT_TRUE(bench.view.sequences.empty());
 }
 
+// Its record is a message that nobody may send as it is: whoever produced it looks for its id.
+TEST(AdmissionTest, ARejectedRecordThatIsAMessageSaysWhich) {
+    Bench bench;
+    InputRecord record;
+    record.offset = 41;
+    record.key = "ann";
+    Rejection rejection{Reason::UnknownRoute, "route: no such route is configured"};
+    rejection.message = Rejection::Message{.id = MessageId("m1"),
+                                           .campaign_id = "spring",
+                                           .sequence = SequenceRef{"drip", 2},
+                                           .category = "news",
+                                           .route = "nowhere"};
+    const tl::expected<SendEvent, Rejection> decoded = tl::unexpected<Rejection>(rejection);
+
+    bench.feed(SendReceived{record, decoded, bench.now});
+
+    ASSERT_EQ(bench.outcomes.size(), 1U);
+    const OutcomeRecord& outcome = bench.outcomes[0];
+    EXPECT_EQ(outcome.message_id, MessageId("m1"));
+    EXPECT_EQ(outcome.campaign_id, "spring");
+    EXPECT_EQ(outcome.sequence, (SequenceRef{"drip", 2}));
+    EXPECT_EQ(outcome.category, "news");
+    EXPECT_EQ(outcome.route, "nowhere");
+    ASSERT_EQ(bench.dead_letters.size(), 1U);
+    EXPECT_EQ(bench.dead_letters[0].message_id, MessageId("m1"));
+    EXPECT_TRUE(bench.view.messages.empty());
+    EXPECT_TRUE(bench.view.sequences.empty());
+}
+
 INSTANTIATE_TEST_SUITE_P(RecordLevel, Rejected,
                          testing::Values(Reason::MissingKey, Reason::MisroutedKey, Reason::TooLarge,
                                          Reason::MalformedJson, Reason::InvalidField,

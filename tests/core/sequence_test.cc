@@ -124,6 +124,7 @@ TEST(Sequence, HeldOverflowIsADeadLetterAndTheRestGoesOn) {
     bench.config.ordering.max_held = 2;
     receive_steps(bench, {3, 4, 5});
     EXPECT_EQ(bench.reason("m5"), Reason::HeldOverflow);
+    EXPECT_EQ(bench.counts[Count::What::Gap], 3) << "it, too, came before its turn";
     EXPECT_EQ(bench.sequence().held, 2U);
     receive_steps(bench, {1, 2});
     for (const char* id : {"m1", "m2", "m3", "m4"}) {

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import delete_group, delete_topics, eventually, now
+from harness import delete_group, delete_topics, eventually, free_ports, now
 
 KILLS = int(os.environ.get("POSTLANE_TEST_KILLS", "30"))
 FAULTS = {"latency_ms": 10, "latency_jitter_ms": 40, "error_5xx": 0.03, "accept_then_drop": 0.03,
@@ -208,6 +208,14 @@ def test_sigterm_drains_what_is_in_flight(make_stack):
     assert report.outcome_count("sent") == 300, "a graceful stop left messages in doubt"
 
 
+def test_sigterm_before_the_brokers_answer_ends_it(make_stack):
+    stack = make_stack()
+    instance = stack.instance(kafka={"bootstrap_servers": [f"127.0.0.1:{free_ports(1)[0]}"]}).spawn()
+    eventually("it has begun", lambda: "instance.starting" in instance.logs())
+    instance.terminate(timeout=10)
+    assert "stopped_before_start" in instance.logs()
+
+
 def test_second_sigterm_or_sigint_also_ends_it(make_stack):
     stack = make_stack()
     instance = stack.instance().start()
@@ -239,14 +247,16 @@ def test_outage_of_the_esp_puts_few_messages_in_doubt(make_stack, mode, idempote
 
 def test_refused_credentials_open_the_circuit_and_count_no_attempt(make_stack):
     stack = make_stack(faults={"unauthorized": True}, dispatch={"max_attempts": 3})
-    stack.instance().start()
+    instance = stack.instance().start()
     for i in range(100):
         stack.feed.send(f"user-{i}", "m")
     stack.feed.flush()
     time.sleep(3)
     assert len(stack.sandbox.requests()) < 100  # one burst before the first answers, then single probes
+    assert "provider.circuit_open" in instance.logs() and "it answered HTTP 401" in instance.logs()
     stack.sandbox.heal()
     report = stack.check(min_executed=100)
+    assert "provider.circuit_closed" in instance.logs()
     assert report.outcome_count("sent") == 100
     assert {row["attempts"] for row in stack.outcomes.all if row.get("outcome") == "sent"} == {1}
 

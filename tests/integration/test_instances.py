@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from harness import eventually
+from harness import Stack, eventually
+from kafka_node import Cluster
 
 FAST_GROUP = {"session_timeout_ms": 2000, "group_instance_id": None, "librdkafka": {"heartbeat.interval.ms": 300}}
 
@@ -160,3 +161,31 @@ def test_two_groups_on_one_ledger_fence_each_other(make_stack):
     stack.outcomes.wait_for("every input has an outcome", lambda o: len(o.by_input) >= 1000, 90)
     report = stack.report()
     assert report.verdict == "HELD", report.to_dict()["violations"][:5]
+
+
+def test_a_static_member_outlives_a_restart_of_its_broker(tmp_path):
+    """Its first request to join may be answered after it has asked again, and then it is fenced by itself."""
+    cluster = Cluster(str(tmp_path / "kafka"))
+    directory = tmp_path / "stack"
+    directory.mkdir()
+    try:
+        stack = Stack(cluster.start().bootstrap, directory, "static")
+        try:
+            instance = stack.instance(kafka={"group_instance_id": "the-only-one"}).start()
+            for restart in range(3):
+                for number in range(200):
+                    stack.feed.send(f"user-{number}", f"m-{restart}")
+                time.sleep(0.5)
+                cluster.nodes[0].stop()
+                cluster.nodes[0].start()
+                cluster.wait_ready(90)
+                done = len(stack.sandbox.executed())
+                for number in range(200):
+                    stack.feed.send(f"user-{number}", f"after-{restart}")
+                eventually("mail goes again, or the instance has ended",
+                           lambda: not instance.alive or len(stack.sandbox.executed()) > done, 60)
+                assert instance.alive, instance.logs()
+        finally:
+            stack.close()
+    finally:
+        cluster.stop()

@@ -121,6 +121,9 @@ def test_every_kind_of_poison_ends_in_one_dead_letter(stack):
         outcome = stack.outcomes.by_input[place]
         if outcome["outcome"] != "dead_lettered" or outcome["reason"] not in reasons:
             problems.append(f"{name}: {outcome['outcome']}/{outcome['reason']}, not one of {sorted(reasons)}")
+        known = json.loads(value)["message_id"] if reasons <= {"unknown_route", "key_mismatch"} else None
+        if outcome.get("message_id") != known:
+            problems.append(f"{name}: message_id {outcome.get('message_id')}, not {known}")
         if outcome.get("attempts") != 0:
             problems.append(f"{name}: attempts {outcome.get('attempts')}")
         kept = next(x.headers for x in letters if dict(x.headers) == found)

@@ -75,6 +75,15 @@ Result<void> apply(rd_kafka_conf_t& conf, const Config& config,
 
 }  // namespace
 
+std::optional<std::string> refused_property(const std::string& name, const std::string& value) {
+    const Conf conf(rd_kafka_conf_new());
+    std::array<char, 512> why{};
+    return rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), why.data(), why.size()) ==
+                   RD_KAFKA_CONF_OK
+               ? std::nullopt
+               : std::optional<std::string>(why.data());
+}
+
 struct Client::State {
     LogSink log;
     Callbacks callbacks;
@@ -109,6 +118,11 @@ void Client::install(rd_kafka_conf_t& conf, State& state) {
         rd_kafka_conf_set_rebalance_cb(
             &conf, [](rd_kafka_t*, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t* list,
                       void* opaque) { State::of(opaque).callbacks.rebalanced(code, list); });
+    }
+    if (state.callbacks.failed) {
+        rd_kafka_conf_set_error_cb(&conf, [](rd_kafka_t*, int code, const char* why, void* opaque) {
+            State::of(opaque).callbacks.failed(static_cast<rd_kafka_resp_err_t>(code), why);
+        });
     }
     if (state.callbacks.offsets_committed) {
         rd_kafka_conf_set_offset_commit_cb(

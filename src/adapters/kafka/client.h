@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,7 +37,13 @@ struct Callbacks {
     std::function<void(const rd_kafka_message_t&)> delivered;
     std::function<void(rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t*)> rebalanced;
     std::function<void(rd_kafka_resp_err_t)> offsets_committed;
+    // Of the handle as a whole, such as a connection that broke. Without it librdkafka logs them.
+    std::function<void(rd_kafka_resp_err_t, const char* why)> failed;
 };
+
+// Why librdkafka refuses the property, in its words, which may quote the value; nothing: it takes it.
+[[nodiscard]] std::optional<std::string> refused_property(const std::string& name,
+                                                          const std::string& value);
 
 class Client {
 public:

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "adapters/kafka/clock.h"
 #include "adapters/kafka/handles.h"
 
 namespace postlane {
@@ -21,6 +22,10 @@ constexpr int kWarning = 4;
 constexpr int kDebug = 7;
 constexpr Millis kHeartbeatMax{3000};
 constexpr Millis kPollIntervalMin{60'000};
+// Joining anew after this member was fenced: only so soon after a connection broke, and so often in so long.
+constexpr std::chrono::minutes kBrokenLately{2};
+constexpr std::size_t kJoinsMax = 3;
+constexpr std::chrono::minutes kJoinsCountFor{10};
 
 std::vector<PartitionId> partitions_of(const rd_kafka_topic_partition_list_t& list) {
     std::vector<PartitionId> partitions;
@@ -90,6 +95,14 @@ Result<void> GroupConsumer::open() {
                                      kafka::describe(code)));
         }
     };
+    callbacks.failed = [this](rd_kafka_resp_err_t code, const char* why) {
+        if (code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+            broken_at_ = kafka::boot_now();
+        }
+        if (code != RD_KAFKA_RESP_ERR__FATAL && log_) {
+            log_(kWarning, fmt::format("group {}: {}", config_.kafka.group_id, why));
+        }
+    };
     auto client = Client::create(kafka::Kind::Consumer, config_, member_properties(config_), log_,
                                  std::move(callbacks));
     if (!client) {
@@ -116,7 +129,8 @@ void GroupConsumer::rebalanced(rd_kafka_resp_err_t code,
         const auto nothing = kafka::partition_list();
         rd_kafka_assign(client_->get(), nothing.get());
         revoking_ = false;
-        listener_.on_assigned(partitions_of(list));
+        assigned_ = partitions_of(list);
+        listener_.on_assigned(assigned_);
         return;
     }
     const bool lost = rd_kafka_assignment_lost(client_->get()) != 0;
@@ -125,16 +139,48 @@ void GroupConsumer::rebalanced(rd_kafka_resp_err_t code,
                                  kafka::describe(code)));
     }
     revoking_ = true;
+    assigned_.clear();
     listener_.on_revoked(partitions_of(list), lost);
 }
 
 void GroupConsumer::finish_revoke() {
-    if (std::exchange(revoking_, false)) {
+    const bool revoking = std::exchange(revoking_, false);
+    if (anew_ == Anew::AfterRevoke) {
+        anew_ = Anew::AtNextPoll;
+    } else if (revoking) {
         rd_kafka_assign(client_->get(), nullptr);
     }
 }
 
+bool GroupConsumer::may_join_anew() {
+    const BootInstant now = kafka::boot_now();
+    std::erase_if(joins_, [&](BootInstant at) { return now - at > kJoinsCountFor; });
+    return !closing_ && broken_at_ != BootInstant{} && now - broken_at_ < kBrokenLately &&
+           joins_.size() < kJoinsMax;
+}
+
+// The handle is of no use any more. What it owned is lost, and while that is dropped nobody polls it.
+void GroupConsumer::join_anew() {
+    if (log_) {
+        log_(kWarning, fmt::format("group {}: fenced right after a broker went away, probably by "
+                                   "this member's own first request: joining anew",
+                                   config_.kafka.group_id));
+    }
+    joins_.push_back(kafka::boot_now());
+    anew_ = Anew::AfterRevoke;
+    revoking_ = true;
+    listener_.on_revoked(std::exchange(assigned_, {}), true);
+}
+
 void GroupConsumer::poll(Millis timeout) {
+    if (anew_ == Anew::AtNextPoll) {
+        anew_ = Anew::No;
+        client_.reset();
+        if (auto opened = open(); !opened) {
+            fatal(opened.error());
+            return;
+        }
+    }
     const kafka::Message message(
         rd_kafka_consumer_poll(client_->get(), kafka::timeout_ms(timeout)));
     if (message && message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -148,6 +194,13 @@ void GroupConsumer::take_error(const rd_kafka_message_t& message) {
             std::array<char, 512> text{};
             const auto code = rd_kafka_fatal_error(client_->get(), text.data(), text.size());
             const bool fenced = code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
+            if (anew_ != Anew::No) {
+                return;
+            }
+            if (fenced && may_join_anew()) {
+                join_anew();
+                return;
+            }
             fatal(
                 {fenced ? ErrorCode::Fenced : ErrorCode::Misconfigured,
                  fmt::format("group {}: {}{}", config_.kafka.group_id, text.data(),
@@ -190,7 +243,7 @@ void GroupConsumer::commit_async(const std::map<PartitionId, Offset>& next_offse
 }
 
 void GroupConsumer::start_close() {
-    if (std::exchange(closing_, true)) {
+    if (std::exchange(closing_, true) || anew_ != Anew::No) {
         return;
     }
     const kafka::Queue queue(rd_kafka_queue_get_consumer(client_->get()));
@@ -202,7 +255,7 @@ void GroupConsumer::start_close() {
 }
 
 bool GroupConsumer::closed() const {
-    return closing_ && rd_kafka_consumer_closed(client_->get()) != 0;
+    return closing_ && (anew_ != Anew::No || rd_kafka_consumer_closed(client_->get()) != 0);
 }
 
 }  // namespace postlane

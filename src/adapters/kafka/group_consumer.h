@@ -31,7 +31,11 @@ public:
     virtual void on_fatal(const Error& error) = 0;
 };
 
-// All calls on one thread, except commit_async (any).
+// All calls on one thread.
+//
+// A static member (group.instance.id) may be fenced by itself: when a broker goes away between its request to join and
+// the answer, it asks again, the group takes that for another process of the same name, and librdkafka makes the answer
+// to the first request a fatal error. So once a connection has just broken, fencing means joining anew, a few times.
 class GroupConsumer {
 public:
     static Result<std::unique_ptr<GroupConsumer>> create(const Config& config,
@@ -61,6 +65,8 @@ private:
     void rebalanced(rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t& list);
     void take_error(const rd_kafka_message_t& message);
     void fatal(const Error& error);
+    [[nodiscard]] bool may_join_anew();
+    void join_anew();
 
     const Config& config_;
     GroupListener& listener_;
@@ -68,6 +74,10 @@ private:
     bool revoking_ = false;
     bool closing_ = false;
     bool fatal_told_ = false;
+    std::vector<PartitionId> assigned_;
+    BootInstant broken_at_{};         // when a connection broke last
+    std::vector<BootInstant> joins_;  // anew, the latest last
+    enum class Anew : std::uint8_t { No, AfterRevoke, AtNextPoll } anew_ = Anew::No;
     std::unique_ptr<kafka::Client> client_;  // last: its callbacks use the members above
 };
 

@@ -124,7 +124,9 @@ std::vector<Entry> timeline(const MessageRow& row, const RecipientFacts& facts,
     const bool ended = has_ended(row.state);
     add(row.received_at, "received",
         fmt::format("{}[{}]@{}", config.topics.sends, facts.partition, row.input_offset));
-    add(row.first_attempt_at, "first attempt", row.provider);
+    // The clock of a key starts anew with every attempt until one is in doubt.
+    add(row.first_attempt_at, row.maybe_executed ? "first attempt in doubt" : "last attempt",
+        row.provider);
     add(row.decided_at, std::string(to_string(row.state)), sentence(row, facts, config));
     if (!ended) {
         add(row.due_at, "due", "");

@@ -35,7 +35,7 @@ struct OrderingStatus {
     std::uint64_t gaps = 0;
     std::uint64_t duplicates = 0;
     std::int64_t held = 0;
-    std::uint64_t recipients = 0;          // with mail that has not ended
+    std::uint64_t recipients = 0;          // whose sends were read; beyond 1,024 within some 2 %
     std::uint64_t sequences = 0;           // seen by this instance since it started
     std::uint64_t sequences_enforced = 0;  // of these, under enforced order
 };

@@ -106,6 +106,8 @@ int main(int argc, const char* const* argv) {
             "postlane"};
         root.require_subcommand(1);
         root.set_help_flag("-h,--help", "print this help and exit");
+        root.set_version_flag("--version", "postlane " POSTLANE_VERSION,
+                              "print the version and exit");
         Action action;
         for (const auto add : kCommands) {
             add(root, action);

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "adapters/kafka/client.h"
 #include "app/cli/exit_code.h"
 
 namespace postlane::cli {
@@ -44,8 +45,10 @@ std::vector<config::FlagOverride> flag_overrides(const std::vector<std::string>&
 
 std::optional<config::Loaded> load_config(const ConfigOptions& options,
                                           const config::LoadOptions& load) {
+    config::LoadOptions asked = load;
+    asked.refuse_property = kafka::refused_property;
     auto loaded = config::load_file(options.file, config::process_environment(),
-                                    flag_overrides(options.settings), load);
+                                    flag_overrides(options.settings), asked);
     if (!loaded) {
         fmt::print(stderr, "{}", config::format(loaded.error(), exit_code::kConfig));
         return std::nullopt;

@@ -2,6 +2,7 @@
 #include <memory>
 #include <string>
 
+#include "adapters/kafka/client.h"
 #include "app/cli/broker_report.h"
 #include "app/cli/commands.h"
 #include "app/cli/config_file.h"
@@ -32,7 +33,9 @@ int validate(const Options& options) {
     const auto loaded = config::load_file(
         options.file,
         options.no_environment ? config::Environment{} : config::process_environment(), {},
-        {.needs_routes = true, .read_files = !options.no_environment});
+        {.needs_routes = true,
+         .read_files = !options.no_environment,
+         .refuse_property = kafka::refused_property});
     const config::Diagnostics& diagnostics = loaded ? loaded->warnings : loaded.error();
     const bool refused = !loaded || (options.deny_warnings && !diagnostics.empty());
     const int code = refused ? exit_code::kConfig : exit_code::kOk;
