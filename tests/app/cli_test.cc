@@ -271,6 +271,21 @@ TEST(CliSimulate, SomeSeedsInTwoProcesses) {
     EXPECT_THAT(finished.out, HasSubstr(" 0 violations\n"));
 }
 
+TEST(CliSimulate, AlsoInJson) {
+    simdjson::dom::parser parser;
+    const Finished one = run_program({"simulate", "--seed", "11", "--json"});
+    ASSERT_EQ(one.exit_code, 0) << one.err;
+    const auto world = parser.parse(one.out);
+    EXPECT_EQ(std::uint64_t(world["seed"]), 11U);
+    EXPECT_EQ(world["violations"].get_array().size(), 0U);
+    const std::string trace{std::string_view{world["trace"]}};
+    EXPECT_THAT(run_program({"simulate", "--seed", "11"}).out, HasSubstr(trace));
+    const Finished some = run_program({"simulate", "--seeds", "20", "--jobs", "2", "--json"});
+    ASSERT_EQ(some.exit_code, 0) << some.err;
+    EXPECT_EQ(std::uint64_t(parser.parse(some.out)["seeds"]), 20U);
+    EXPECT_EQ(run_program({"simulate", "--json", "--trace"}).exit_code, 64);
+}
+
 TEST(CliSimulate, ACaseThatMakesNoSenseIs65) {
     const TemporaryDirectory directory;
     const std::string file = directory.write("x.seed", "seed 1\nwithout rain\n");

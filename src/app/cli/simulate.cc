@@ -1,9 +1,15 @@
 // postlane simulate: the production runtime in simulated worlds, as many as asked for.
 #include <CLI/CLI.hpp>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 #include <chrono>
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
 
 #include "app/cli/commands.h"
 #include "app/cli/console.h"
@@ -21,10 +27,22 @@ struct SimulateOptions {
     std::uint64_t seeds = 1;
     int jobs = 1;
     bool trace = false;
+    bool as_json = false;
     std::string recipient;
     std::string keep;
     std::string file;
 };
+
+boost::json::array lines_of(const std::string& text) {
+    boost::json::array lines;
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);) {
+        if (!line.empty()) {
+            lines.emplace_back(line);
+        }
+    }
+    return lines;
+}
 
 int replay(const SimulateOptions& options, const sim::Case& one) {
     sim::Options world = sim::options_of(one);
@@ -32,6 +50,19 @@ int replay(const SimulateOptions& options, const sim::Case& one) {
     const sim::Verdict verdict = sim::judge(world);
     world.trace = {};
     const bool same = sim::judge(world).trace_hash == verdict.trace_hash;
+    const bool held = verdict.trouble.empty() && same;
+    if (options.as_json) {
+        const boost::json::object body{{"seed", one.seed},
+                                       {"instances", world.instances},
+                                       {"partitions", world.partitions},
+                                       {"executed", verdict.executions},
+                                       {"events", verdict.events},
+                                       {"trace", fmt::format("{:016x}", verdict.trace_hash)},
+                                       {"same_when_run_again", same},
+                                       {"violations", lines_of(verdict.trouble)}};
+        print("{}\n", boost::json::serialize(body));
+        return held ? exit_code::kOk : exit_code::kNegative;
+    }
     if (options.trace) {
         print("\n");
     }
@@ -39,7 +70,7 @@ int replay(const SimulateOptions& options, const sim::Case& one) {
           one.seed, world.instances, world.partitions, verdict.executions, verdict.events,
           verdict.trace_hash, same ? "" : " -- NOT the same when run again");
     print("{}", verdict.trouble.empty() ? "every promise held\n" : verdict.trouble);
-    return verdict.trouble.empty() && same ? exit_code::kOk : exit_code::kNegative;
+    return held ? exit_code::kOk : exit_code::kNegative;
 }
 
 int replay_file(const SimulateOptions& options) {
@@ -64,6 +95,38 @@ void show(const sim::Violation& violation) {
           sim::to_text(violation.smallest));
 }
 
+std::vector<std::string> never_happened(const SimulateOptions& options,
+                                        const sim::CampaignResult& result) {
+    const bool wide = options.seeds >= kWide && result.violations.empty();
+    return wide ? sim::never_happened(result.probes) : std::vector<std::string>();
+}
+
+void print_json(const SimulateOptions& options, const sim::CampaignResult& result) {
+    boost::json::array violations;
+    for (const sim::Violation& violation : result.violations) {
+        violations.push_back(
+            boost::json::object{{"seed", violation.seed},
+                                {"violations", lines_of(violation.trouble)},
+                                {"smallest_case", sim::to_text(violation.smallest)},
+                                {"file", violation.file}});
+    }
+    boost::json::object probes;
+    for (const auto& [probe, times] : result.probes) {
+        probes[probe] = times;
+    }
+    const std::vector<std::string> missing = never_happened(options, result);
+    const boost::json::object body{
+        {"first_seed", options.seed},
+        {"seeds", result.total.seeds},
+        {"run_twice", result.total.run_twice},
+        {"executed", result.total.executions},
+        {"events", result.total.events},
+        {"violations", std::move(violations)},
+        {"probes", std::move(probes)},
+        {"never_happened", boost::json::array(missing.begin(), missing.end())}};
+    print("{}\n", boost::json::serialize(body));
+}
+
 int campaign(const SimulateOptions& options) {
     const auto began = std::chrono::steady_clock::now();
     const auto seconds = [&] {
@@ -80,15 +143,21 @@ int campaign(const SimulateOptions& options) {
         progress.show(fmt::format("{} of {} seeds, {:.0f}/s, {} violations", grouped(now.seeds),
                                   grouped(options.seeds),
                                   static_cast<double>(now.seeds) / seconds(), now.violations));
-        if (now.seeds / 10'000 > told) {
+        if (now.seeds / 10'000 > told && !options.as_json) {
             told = now.seeds / 10'000;
             print("{} seeds, {:.0f}/s, {} violations\n", grouped(now.seeds),
                   static_cast<double>(now.seeds) / seconds(), now.violations);
             std::fflush(stdout);
         }
     };
-    campaign.on_violation = show;
+    campaign.on_violation = options.as_json ? [](const sim::Violation&) {} : show;
     const sim::CampaignResult result = sim::run_campaign(campaign);
+    const std::vector<std::string> missing = never_happened(options, result);
+    const bool held = result.violations.empty() && missing.empty();
+    if (options.as_json) {
+        print_json(options, result);
+        return held ? exit_code::kOk : exit_code::kNegative;
+    }
     for (const auto& [probe, times] : result.probes) {
         print("{:>14} {}\n", grouped(times), probe);
     }
@@ -99,14 +168,10 @@ int campaign(const SimulateOptions& options) {
         grouped(total.seeds), seconds(), static_cast<double>(total.seeds) / seconds(),
         grouped(total.run_twice), grouped(total.executions), grouped(total.events),
         total.violations);
-    bool valid = true;
-    if (options.seeds >= kWide && result.violations.empty()) {
-        for (const std::string& probe : sim::never_happened(result.probes)) {
-            print("never happened, so nothing is proven about it: {}\n", probe);
-            valid = false;
-        }
+    for (const std::string& probe : missing) {
+        print("never happened, so nothing is proven about it: {}\n", probe);
     }
-    return result.violations.empty() && valid ? exit_code::kOk : exit_code::kNegative;
+    return held ? exit_code::kOk : exit_code::kNegative;
 }
 
 }  // namespace
@@ -128,6 +193,7 @@ void add_simulate(CLI::App& root, Action& action) {
         ->add_option("--recipient", options->recipient,
                      "with --trace: only what concerns everybody or this recipient")
         ->needs(trace);
+    command->add_flag("--json", options->as_json, "print JSON")->excludes(trace);
     command->add_option("--keep", options->keep, "write failing cases, made small, to this folder");
     command->add_option("--case", options->file, "replay a case that was kept in this file");
     command->callback([options, &action] {
