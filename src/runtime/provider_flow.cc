@@ -186,11 +186,19 @@ public:
     // True if the circuit changed.
     bool learn(const Grant& grant, Signal signal, std::optional<Millis> retry_after,
                BootInstant now) {
-        if (signal == Signal::Throttled || signal == Signal::Failing) {
-            const double factor = signal == Signal::Throttled ? kThrottledFactor : kFailingFactor;
-            window.shrink(factor, grant.serial, last_serial);
-        } else if (signal == Signal::Working) {
-            window.grow();
+        switch (signal) {
+            case Signal::Working:
+                window.grow();
+                break;
+            case Signal::Throttled:
+                window.shrink(kThrottledFactor, grant.serial, last_serial);
+                break;
+            case Signal::Failing:
+            case Signal::InDoubt:
+                window.shrink(kFailingFactor, grant.serial, last_serial);
+                break;
+            case Signal::Silent:
+                break;
         }
         if (grant.probe) {
             learn_from_probe(signal, retry_after, now);
@@ -214,6 +222,10 @@ private:
                 interval_ = std::min(2 * interval_, kProbeIntervalMax);
                 open(retry_after, now);
                 break;
+            case Signal::InDoubt:
+                interval_ = std::min(2 * interval_, kProbeIntervalInDoubtMax);
+                open(retry_after, now);
+                break;
             case Signal::Silent:
                 circuit_ = Circuit::Open;
                 probe_at_ = now;  // it proved nothing: the next one may try at once
@@ -230,6 +242,7 @@ private:
                 ++throttles_;
                 break;
             case Signal::Failing:
+            case Signal::InDoubt:
                 ++failures_;
                 break;
             case Signal::Silent:
@@ -243,7 +256,8 @@ private:
     }
     void open(std::optional<Millis> retry_after, BootInstant now) {
         circuit_ = Circuit::Open;
-        probe_at_ = now + std::clamp(retry_after.value_or(interval_), interval_, kProbeIntervalMax);
+        probe_at_ =
+            now + std::clamp(retry_after.value_or(interval_), interval_, kProbeIntervalInDoubtMax);
     }
 
     [[nodiscard]] std::size_t slots(std::size_t wires) const {
@@ -342,7 +356,7 @@ void ProviderFlow::answered(const Grant& grant, AnswerClass answer, const Attemp
         --lane.in_flight;
         lane.learn_latency(result);
         const Signal signal = signal_of(answer, result);
-        if (signal == Signal::Failing || signal == Signal::Throttled) {
+        if (signal != Signal::Working && signal != Signal::Silent) {
             lane.trouble = describe(result);
         }
         const bool changed = lane.learn(grant, signal, result.answer.retry_after, now);
@@ -426,8 +440,9 @@ ProviderFlow::Signal ProviderFlow::signal_of(AnswerClass answer, const AttemptRe
             // "Your other request with this key is still running" is about one message.
             return result.answer.status == kConflict ? Signal::Working : Signal::Throttled;
         case AnswerClass::AccountRefused:
-        case AnswerClass::Unknown:
             return Signal::Failing;
+        case AnswerClass::Unknown:
+            return Signal::InDoubt;
         case AnswerClass::NotHandedOver:
             return result.why_not == NotHandedOver::ConnectFailed ? Signal::Failing
                                                                   : Signal::Silent;

@@ -55,7 +55,9 @@ public:
     static constexpr std::uint32_t kFailuresToOpen = 5;
     static constexpr std::uint32_t kThrottlesToOpen = 20;
     static constexpr Millis kProbeIntervalMin{1'000};
-    static constexpr Millis kProbeIntervalMax{30'000};
+    // Between probes, once many have failed. One that nobody can say the end of may cost a message its certainty.
+    static constexpr Millis kProbeIntervalMax{10'000};
+    static constexpr Millis kProbeIntervalInDoubtMax{30'000};
 
     // Copies what it needs of the configuration. Until set_share(), a limited provider gets
     // nothing.
@@ -98,7 +100,7 @@ public:
 
 private:
     // What one answer says about the provider, as opposed to the message.
-    enum class Signal : std::uint8_t { Working, Throttled, Failing, Silent };
+    enum class Signal : std::uint8_t { Working, Throttled, Failing, InDoubt, Silent };
     class Lane;
     using Wake = std::shared_ptr<const std::function<void()>>;
     struct Waiter {

@@ -325,6 +325,7 @@ void open_circuit(ProviderFlow& flow, BootInstant now) {
     ASSERT_EQ(flow.snapshot(0).circuit, Circuit::Open);
 }
 
+// Every probe may leave its message in doubt, so they become rare.
 TEST(ProviderFlow, OneProbeAtATimeWithGrowingPauses) {
     ProviderFlow flow{config_with({})};
     BootInstant now = at(Millis{0});
@@ -338,6 +339,21 @@ TEST(ProviderFlow, OneProbeAtATimeWithGrowingPauses) {
         EXPECT_EQ(flow.snapshot(0).circuit, Circuit::Probing);
         EXPECT_EQ(flow.try_acquire(0, 1, now).why, Why::CircuitOpen);
         release(flow, probe, AnswerClass::Unknown, silent(), now);
+    }
+}
+
+// A refused probe costs nothing, and whoever mends the account should not wait long.
+TEST(ProviderFlow, ProbesThatAreRefusedForCertainGoOnSooner) {
+    ProviderFlow flow{config_with({})};
+    BootInstant now = at(Millis{0});
+    open_circuit(flow, now);
+    for (const int pause_s : {1, 2, 4, 8, 10, 10}) {
+        EXPECT_EQ(flow.try_acquire(0, 1, now + seconds{pause_s} - microseconds{1}).why,
+                  Why::CircuitOpen);
+        now += seconds{pause_s};
+        const Grant probe = flow.try_acquire(0, 1, now);
+        ASSERT_TRUE(probe.granted());
+        release(flow, probe, AnswerClass::AccountRefused, answered(401), now);
     }
 }
 
