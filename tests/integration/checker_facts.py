@@ -26,7 +26,8 @@ CREATE TABLE suppressions (by TEXT, p INT, o INT, subject TEXT, start_us INT, ac
 CREATE TABLE outcomes (p INT, o INT, type TEXT, outcome TEXT, reason TEXT, recipient TEXT, message TEXT, topic TEXT,
   in_p INT, in_o INT, key TEXT, attempts INT, decided_us INT, skipped TEXT, orig_p INT, orig_o INT,
   problem TEXT, ts_us INT);
-CREATE TABLE letters (p INT, o INT, topic TEXT, in_p INT, in_o INT, khash BLOB, vhash BLOB, omitted INT, reason TEXT);
+CREATE TABLE letters (p INT, o INT, topic TEXT, in_p INT, in_o INT, khash BLOB, vhash BLOB, omitted INT, keyless INT,
+  reason TEXT);
 CREATE TABLE requests (n INT, t_rx_us INT, t_done_us INT, status INT, executed INT, replayed INT, fault TEXT,
   recipient TEXT, message TEXT, key TEXT, tag TEXT, sequence TEXT, step INT, body TEXT, in_p INT, in_o INT);
 CREATE TABLE acks (topic TEXT, p INT, o INT, start_us INT, ack_us INT, PRIMARY KEY (topic, p, o)) WITHOUT ROWID;
@@ -190,7 +191,7 @@ class Facts:
         self._insert("letters", (
             record.partition, record.offset, headers.get("__connect.errors.topic"), number("partition"),
             number("offset"), digest(record.key), digest(record.value),
-            headers.get("postlane.value_omitted") is not None,
+            headers.get("postlane.value_omitted") is not None, headers.get("postlane.key_omitted") is not None,
             headers.get("postlane.reason") or headers.get("postlane.error_code")))
 
     def add_request(self, row):

@@ -91,7 +91,7 @@ def dead_letters_match(facts, _):
           JOIN suppressions s ON s.by = 'recipient' AND s.p = x.in_p AND s.o = x.in_o
           WHERE x.type = 'suppression' AND x.outcome = 'rejected'"""
     for row in _rows(facts, f"""
-            SELECT e.*, count(l.o) AS n, max(l.omitted) AS omitted, min(l.khash IS e.khash) AS same_key,
+            SELECT e.*, count(l.o) AS n, max(l.omitted) AS omitted, min(l.khash IS e.khash OR l.keyless) AS same_key,
               min(l.vhash IS e.vhash) AS same_value, max(l.reason) AS letter_reason
             FROM ({expected}) e LEFT JOIN letters l ON l.topic = e.topic AND l.in_p = e.in_p AND l.in_o = e.in_o
             GROUP BY e.receipt, e.in_p, e.in_o"""):

@@ -164,19 +164,24 @@ def test_what_the_dead_letter_topic_cannot_take_is_named_not_fatal(make_stack):
 
 def test_a_huge_key_or_huge_headers_end_alone(make_stack):
     """What the topics of postlane could not take in one record must not stop a partition either."""
-    stack = make_stack()
-    feed, key = stack.feed, b"k" * 600_000  # the key and its JSON text would be 1.2 MB
-    feed.raw("sends", key, valid(), partition=partition_of(key, stack.partitions))
+    stack = make_stack(feed={"message.max.bytes": 2_000_000})
+    # The key and its JSON text would be 2 MB; the second one fits into its topic, and into no dead letter.
+    feed, key, longest = stack.feed, b"k" * 1_000_000, b"l" * 1_048_200
+    for each in (key, longest):
+        feed.raw("sends", each, valid(), partition=partition_of(each, stack.partitions))
     feed.raw("sends", b"wide", json.dumps(feed.event("wide", "m")).encode(),
              headers=[(f"h{i}", b"x" * 20_000) for i in range(40)])
     for who in ("wide", *(f"user-{i}" for i in range(20))):
         feed.send(who, "after")
     stack.instance().start()
     stack.check(min_executed=21)
-    reasons = {letter.key: dict(letter.headers)["postlane.reason"] for letter in stack.dead_letters()}
-    assert reasons == {key: b"invalid_field", b"wide": b"too_large"}
+    headers = {letter.key: dict(letter.headers) for letter in stack.dead_letters()}
+    reasons = {each: found["postlane.reason"] for each, found in headers.items()}
+    assert reasons == {key: b"invalid_field", None: b"invalid_field", b"wide": b"too_large"}
+    assert headers[None]["postlane.key_omitted"] == b"%d" % len(longest)
+    assert "postlane.value_omitted" not in headers[key]
     outcomes = [row for row in stack.outcomes.all if row["outcome"] == "dead_lettered"]
-    assert sorted(row["reason"] for row in outcomes) == ["invalid_field", "too_large"]
+    assert sorted(row["reason"] for row in outcomes) == ["invalid_field", "invalid_field", "too_large"]
     assert all(len(row.get("recipient_id", "")) < 600 for row in outcomes)
 
 
