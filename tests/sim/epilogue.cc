@@ -66,26 +66,23 @@ std::string good_end(World& world) {
     return trouble + report(world, true);
 }
 
-// Of recipients of that partition, or of all.
-std::size_t executions_of(World& world, std::optional<PartitionId> partition) {
-    const auto& executions = world.esp().executions();
+// Whether a request left since then, for a recipient of that partition or for any.
+bool something_was_sent(World& world, Time since, std::optional<PartitionId> partition) {
+    const auto& requests = world.esp().requests();
     const Traffic& traffic = world.traffic();
-    return static_cast<std::size_t>(
-        std::count_if(executions.begin(), executions.end(), [&](const Execution& execution) {
-            return !partition || traffic.home_of(traffic.recipient_of(execution.tag)) == *partition;
-        }));
+    return std::any_of(requests.begin(), requests.end(), [&](const Esp::Request& request) {
+        return request.handed_over >= since &&
+               (!partition || traffic.home_of(traffic.recipient_of(request.tag)) == *partition);
+    });
 }
 
 // Whoever starts now must refuse, and send nothing, though all the input comes again.
 std::string expect_refusal(World& world, std::optional<PartitionId> partition = std::nullopt) {
-    const std::size_t executed = executions_of(world, partition);
+    const Time since = world.env().now();
     const std::size_t exits = world.exits().size();
-    world.traffic().produce_again(0, world.env().now());
+    world.traffic().produce_again(0, since);
     world.run_for(20 * kSecond);
-    std::string trouble;
-    if (executions_of(world, partition) != executed) {
-        trouble = "something was sent\n";
-    }
+    std::string trouble = something_was_sent(world, since, partition) ? "something was sent\n" : "";
     const auto refused = [](const World::Exit& exit) { return exit.code == kExitConfig; };
     if (std::none_of(world.exits().begin() + static_cast<std::ptrdiff_t>(exits),
                      world.exits().end(), refused)) {
