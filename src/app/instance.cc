@@ -271,7 +271,7 @@ int Instance::run() {
             opened = tl::unexpected<Error>(group.error());
         }
     }
-    if (!opened && stop_signals > 0) {
+    if (!opened && stop_signals > 0 && opened.error().code == ErrorCode::Unavailable) {
         log_event(LogLevel::Info, "instance.stopped_before_start",
                   "stopped before it had begun: {}", opened.error().detail);
     } else if (!opened) {
@@ -491,7 +491,7 @@ void Instance::show_progress() {
         progress.swap(progress_);
     }
     for (const auto& [id, next] : progress) {
-        shown_.insert(id);
+        shown_.insert_or_assign(id, next);
     }
     group_->commit_async(progress);
 }
@@ -508,6 +508,10 @@ void Instance::look_after_progress() {
         return;
     }
     next_progress_ = clock_.boot_now() + kProgressInterval;
+    if (group_->take_commit_failure()) {
+        const std::lock_guard lock(mutex_);
+        progress_.insert(shown_.begin(), shown_.end());  // what is newer stays
+    }
     show_progress();
 }
 

@@ -130,7 +130,7 @@ private:
     bool closing_ = false;
     BootInstant next_progress_{};
     std::set<std::string> open_circuits_;  // that the log has named; of the main thread
-    std::set<PartitionId> shown_;  // whose progress the group has been told; of the main thread
+    std::map<PartitionId, Offset> shown_;  // what the group has been told last; of the main thread
     BootInstant stop_deadline_{};
 
     mutable std::mutex mutex_;

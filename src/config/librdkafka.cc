@@ -244,14 +244,17 @@ void check_properties(Draft& draft,
                       const std::function<std::optional<std::string>(
                           const std::string& name, const std::string& value)>& refuse) {
     for (const Effective& item : draft.values) {
-        if (!item.key.starts_with(kPropertiesPrefix)) {
+        const bool from_file = item.key.starts_with(kFilesPrefix);
+        if (!from_file && !item.key.starts_with(kPropertiesPrefix)) {
             continue;
         }
-        const std::string name = item.key.substr(kPropertiesPrefix.size());
+        const std::string name =
+            item.key.substr(from_file ? kFilesPrefix.size() : kPropertiesPrefix.size());
         const auto why = refuse(name, std::get<std::string>(item.value));
-        if (why) {
+        // Of a file only its path is known yet, so only the name can be wrong.
+        if (why && (!from_file || why->starts_with("No such"))) {
             draft.report.error(Code::RefusedProperty, item.place, item.key,
-                               item.secret ? "librdkafka refuses the value" : *why,
+                               item.secret && !from_file ? "librdkafka refuses the value" : *why,
                                "see librdkafka's CONFIGURATION.md for its names and values",
                                !item.secret);
         }

@@ -92,7 +92,7 @@ public:
         std::int64_t suppressions_lag = -1;
         BootInstant fresh_since{};
         std::size_t in_flight = 0;
-        std::size_t recipients = 0;  // whose sends were read since the partition is ours
+        std::size_t recipients = 0;  // PartitionRunner::recipients_seen()
         OrderingCounts ordering;
         BootInstant last_turn{};
     };
@@ -109,7 +109,7 @@ private:
     [[nodiscard]] Result<void> restore(BootInstant fenced_at);
     [[nodiscard]] Result<std::optional<GenesisRow>> read_genesis(const LedgerLog::Range& range);
     [[nodiscard]] Result<void> check_first_start(const LedgerLog::Range& range);
-    [[nodiscard]] Result<void> first_start();
+    [[nodiscard]] Result<void> begin_ledger();
     [[nodiscard]] Result<void> check_genesis(const GenesisRow& genesis) const;
     [[nodiscard]] Result<Offset> trust_store(const LedgerLog::Range& range,
                                              const std::optional<GenesisRow>& genesis);

@@ -120,7 +120,7 @@ public:
     [[nodiscard]] const OrderingCounts& ordering() const { return ordering_; }
     [[nodiscard]] BootInstant fresh_since() const;
     // Recipients with a request in flight or a message ready in memory.
-    // Whose sends were read since this runner began.
+    // Whose sends were read since this runner began (a restart of the partition makes another).
     [[nodiscard]] std::size_t recipients_seen() const { return recipients_.count(); }
     // With mail that is ready or on its way.
     [[nodiscard]] std::size_t live_recipients() const { return ready_.recipients(); }

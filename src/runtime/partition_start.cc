@@ -80,8 +80,9 @@ BootInstant Partition::start() {
     start_backoff_ = Millis{0};
     next_status_ = {};
     enter(Stage::Running, PartitionState::Running);
-    // Whoever had it before may have died without telling the group; and there may be no more input.
-    if (const Offset next = runner_->next_offsets().sends; next > 0) {
+    // Whoever had it before may have died without telling the group; and there may be no more input. What is not
+    // committed yet (a ledger that this start begins) is shown by its commit.
+    if (const Offset next = runner_->next_offsets().sends; next > 0 && !runner_->has_batch()) {
         around_.show_progress(id_, next);
     }
     around_.log(Severity::Info, "partition.running",
@@ -146,7 +147,7 @@ Result<void> Partition::restore(BootInstant fenced_at) {
         return replayed;
     }
     if (!*genesis) {
-        if (auto begun = first_start(); !begun) {
+        if (auto begun = begin_ledger(); !begun) {
             return begun;
         }
     }
@@ -268,7 +269,7 @@ Result<void> Partition::check_first_start(const LedgerLog::Range& range) {
     return {};
 }
 
-Result<void> Partition::first_start() {
+Result<void> Partition::begin_ledger() {
     const auto& kafka = around_.config.kafka;
     const bool latest = kafka.initial_offset == config::InitialOffset::Latest;
     auto sends = ports_.sends->resolve(latest ? InputStream::kEnd : InputStream::kBeginning);

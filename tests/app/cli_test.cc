@@ -170,7 +170,8 @@ TEST_F(CliConfigTest, ValidateAsksLibrdkafkaAboutItsProperties) {
     text +=
         "[kafka.librdkafka]\n\"socket.timeuot.ms\" = \"1000\"\n"
         "\"socket.timeout.ms\" = \"soon\"\n\"sasl.password\" = \"secret\"\n"
-        "\"sasl.mechanisms\" = \"PLAIN\"\n";
+        "\"sasl.mechanisms\" = \"PLAIN\"\n[kafka.librdkafka_files]\n"
+        "\"ssl.keyy.pem\" = \"/x\"\n\"ssl.key.pem\" = \"/y\"\n";
     const std::string file = directory_.write("properties.toml", text);
     const Finished finished = run_program({"validate", "--no-environment", file});
     EXPECT_EQ(finished.exit_code, 78);
@@ -178,6 +179,8 @@ TEST_F(CliConfigTest, ValidateAsksLibrdkafkaAboutItsProperties) {
                                         "configuration property"));
     EXPECT_THAT(finished.err, HasSubstr("error[C033]: kafka.librdkafka.socket.timeout.ms: "));
     EXPECT_THAT(finished.err, Not(HasSubstr("error[C033]: kafka.librdkafka.sasl")));
+    EXPECT_THAT(finished.err, HasSubstr("kafka.librdkafka_files.ssl.keyy.pem: No such"));
+    EXPECT_THAT(finished.err, Not(HasSubstr("kafka.librdkafka_files.ssl.key.pem:")));
     EXPECT_EQ(run_program({"run", "-c", file}).exit_code, 78);
 }
 

@@ -22,13 +22,17 @@ public:
 
 class EmptyStream final : public InputStream {
 public:
+    explicit EmptyStream(Offset end) : end_(end) {}
     [[nodiscard]] Result<void> start(Offset /*from*/) override { return {}; }
-    [[nodiscard]] Result<Offset> resolve(Offset which) override { return which; }
+    [[nodiscard]] Result<Offset> resolve(Offset /*which*/) override { return end_; }
     [[nodiscard]] Result<void> poll(std::vector<InputRecord>& /*out*/, std::size_t) override {
         return {};
     }
     [[nodiscard]] std::optional<Offset> end_seen() const override { return std::nullopt; }
     [[nodiscard]] std::optional<Offset> high_watermark() const override { return std::nullopt; }
+
+private:
+    const Offset end_;
 };
 
 class SilentEnds final : public EndOffsets {
@@ -53,8 +57,8 @@ protected:
         ports.open_store = [open = std::move(open_store)]() -> Result<std::unique_ptr<Store>> {
             return open();
         };
-        ports.sends = std::make_unique<EmptyStream>();
-        ports.suppressions = std::make_unique<EmptyStream>();
+        ports.sends = std::make_unique<EmptyStream>(input_end_);
+        ports.suppressions = std::make_unique<EmptyStream>(0);
         partition_ =
             std::make_unique<Partition>(around_, 0, std::move(ports), std::make_shared<Bell>());
     }
@@ -72,6 +76,7 @@ protected:
     FreshnessService freshness_{ends_, clock_, Millis{250}, {}, {}};
     std::vector<std::string> logged_;
     std::optional<Offset> shown_;  // to the consumer group
+    Offset input_end_ = 0;         // of the sends; all of it is deleted already
     CommitActivity commits_{1};
     Surroundings around_{
         .config = config_,

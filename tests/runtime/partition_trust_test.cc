@@ -27,6 +27,7 @@ struct Topic {
     Offset start = 0;
     std::map<Offset, KeyAndValue> records;
     std::optional<Offset> read_from;
+    bool group_was_here = true;
 
     [[nodiscard]] Offset end() const {
         return records.empty() ? start : records.rbegin()->first + 1;
@@ -52,7 +53,7 @@ public:
         }
         return {};
     }
-    [[nodiscard]] Result<bool> group_offset_exists() override { return true; }
+    [[nodiscard]] Result<bool> group_offset_exists() override { return topic_.group_was_here; }
     [[nodiscard]] Result<CommitReceipt> commit(const Transaction& transaction) override {
         CommitReceipt receipt;
         Offset next = topic_.end();
@@ -180,6 +181,22 @@ TEST_F(PartitionTrustTest, TheGroupLearnsAtOnceHowFarTheLedgerStands) {
     partition_->turn();
     ASSERT_EQ(partition_->stage(), Stage::Running);
     EXPECT_EQ(shown_, 42);
+}
+
+// Else a first start whose first commit fails would find the group's offsets without a ledger, and refuse for ever.
+TEST_F(PartitionTrustTest, TheGroupHearsOfALedgerOnceItIsCommitted) {
+    topic_.group_was_here = false;
+    input_end_ = 1'000;
+    make_partition([this] { return std::make_unique<TopicLog>(topic_); },
+                   [this] { return std::make_unique<StoreOnDisk>(disk_); });
+    CommitReceipt receipt;
+    receipt.broker_time = kBrokerTime;
+    broker_clock_.learn(receipt, Millis{1});
+    partition_->turn();
+    ASSERT_EQ(partition_->stage(), Stage::Running);
+    EXPECT_EQ(shown_, std::nullopt) << "its genesis is not committed";
+    partition_->turn();
+    EXPECT_EQ(shown_, 1'000);
 }
 
 TEST_F(PartitionTrustTest, WhereNothingWasReadThereIsNothingToTell) {

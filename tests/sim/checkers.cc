@@ -96,8 +96,10 @@ void Checkers::read_outcomes() {
 
 void Checkers::check_one_outcome_per_input(bool ended) {
     std::map<std::pair<PartitionId, Offset>, int> count;
+    std::map<std::pair<PartitionId, Offset>, Time> answered;
     for (const Seen& seen : outcomes_) {
         count[{seen.partition, seen.input}] += 1;
+        answered[{seen.partition, seen.input}] = seen.visible;
     }
     const Broker& broker = world_.env().broker;
     for (PartitionId partition = 0; partition < world_.options().partitions; ++partition) {
@@ -105,8 +107,10 @@ void Checkers::check_one_outcome_per_input(bool ended) {
             const auto found = count.find({partition, record.offset});
             const int times = found == count.end() ? 0 : found->second;
             if (const auto spec = spec_of(record.headers)) {
-                Instant& latest = latest_input_[logical_id(*spec)];
-                latest = std::max(latest, record.timestamp);
+                const auto answer = answered.find({partition, record.offset});
+                inputs_[logical_id(*spec)].push_back(
+                    {record.appended_at, record.timestamp,
+                     answer == answered.end() ? std::nullopt : std::optional(answer->second)});
             }
             if (times > 1 || (ended && times == 0)) {
                 violated(fmt::format("G4: input p{}@{} (T{}) has {} outcomes", partition,
@@ -231,18 +235,27 @@ void Checkers::check_executed_once() {
     }
 }
 
-// The ledger remembers for so long, and no longer; but what is older than it remembers is refused, so only a record
-// that was written after the first execution can cause a second one.
+// The ledger remembers for so long, and no longer; but what is older than it remembers is refused. So a second execution
+// needs a record that was answered after the first one was forgotten, and was young enough then.
 bool Checkers::may_execute_again(const Execution& first, const Execution& second) const {
-    const auto kept = std::chrono::duration_cast<std::chrono::microseconds>(
-        world_.config().ledger.retention_days);
-    if (second.executed - first.executed < kept.count()) {
+    const Time kept =
+        std::chrono::duration_cast<std::chrono::microseconds>(world_.config().ledger.retention_days)
+            .count();
+    const Time forgotten = first.executed + kept;
+    if (second.executed < forgotten) {
         return false;
     }
-    const auto latest = latest_input_.find(logical_id(*spec_of_tag(first.tag)));
-    const Broker& broker = world_.env().broker;
-    return latest != latest_input_.end() &&
-           latest->second >= broker.time_at(first.executed - clock_tolerance(world_));
+    const auto found = inputs_.find(logical_id(*spec_of_tag(first.tag)));
+    if (found == inputs_.end()) {
+        return false;
+    }
+    const Time tolerance = clock_tolerance(world_);
+    return std::any_of(found->second.begin(), found->second.end(), [&](const Input& input) {
+        const Time admitted = std::max(input.appended, forgotten);
+        const bool old = input.timestamp + Millis{kept / kMillisecond} <
+                         world_.env().broker.time_at(admitted - tolerance);
+        return !old && (!input.answered || *input.answered + tolerance >= forgotten);
+    });
 }
 
 void Checkers::check_agreement(bool ended) {

@@ -66,7 +66,12 @@ private:
     std::vector<Receipt> receipts_;
     std::map<std::string, std::vector<const Seen*>> by_logical_;
     std::map<std::string, std::vector<const Execution*>> executed_;
-    std::map<std::string, Instant> latest_input_;  // timestamp, by logical id
+    struct Input {
+        Time appended = 0;
+        Instant timestamp{};
+        std::optional<Time> answered;  // when its outcome was visible
+    };
+    std::map<std::string, std::vector<Input>> inputs_;  // by logical id
     std::vector<std::string> violations_;
 };
 

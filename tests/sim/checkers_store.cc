@@ -69,7 +69,8 @@ void Checkers::check_store(PartitionId partition, const Machine& machine, bool o
         there == rebuilt.end() ? "its end" : printable(there->first)));
 }
 
-// A crash leaves no more in doubt than there were credits.
+// A crash leaves no more in doubt than there were credits. By partition: what a process has lost is in doubt without
+// holding its credits.
 void Checkers::check_credits() {
     const std::size_t most = world_.config().dispatch.max_in_flight;
     const Broker& broker = world_.env().broker;

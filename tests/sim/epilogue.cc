@@ -1,6 +1,7 @@
 #include "sim/epilogue.h"
 
 #include <algorithm>
+#include <set>
 
 #include "codec/ledger_codec.h"
 #include "sim/checkers.h"
@@ -76,14 +77,17 @@ bool something_was_sent(World& world, Time since, std::optional<PartitionId> par
     });
 }
 
-// Whoever starts now must refuse, and send nothing, though all the input comes again.
-std::string expect_refusal(World& world, std::optional<PartitionId> partition = std::nullopt) {
+// Whoever starts now must refuse for this reason, and send nothing, though all the input comes again.
+std::string expect_refusal(World& world, std::string_view why,
+                           std::optional<PartitionId> partition = std::nullopt) {
     const Time since = world.env().now();
     const std::size_t exits = world.exits().size();
     world.traffic().produce_again(0, since);
     world.run_for(20 * kSecond);
     std::string trouble = something_was_sent(world, since, partition) ? "something was sent\n" : "";
-    const auto refused = [](const World::Exit& exit) { return exit.code == kExitConfig; };
+    const auto refused = [&](const World::Exit& exit) {
+        return exit.code == kExitConfig && exit.why.find(why) != std::string::npos;
+    };
     if (std::none_of(world.exits().begin() + static_cast<std::ptrdiff_t>(exits),
                      world.exits().end(), refused)) {
         trouble += "nobody refused\n";
@@ -92,7 +96,7 @@ std::string expect_refusal(World& world, std::optional<PartitionId> partition = 
 }
 
 // Only a store that had seen the tail can tell, if the ledger's beginning is still there.
-std::string ledger_loses_its_tail(World& world) {
+std::optional<std::string> ledger_loses_its_tail(World& world) {
     const auto partition = static_cast<PartitionId>(
         world.env().random.below(static_cast<std::size_t>(world.options().partitions)));
     const int witness = world.owner(partition)->machine().number;
@@ -107,7 +111,7 @@ std::string ledger_loses_its_tail(World& world) {
         }
     }
     if (data.size() < 2) {
-        return "";  // it has nothing but its beginning
+        return std::nullopt;  // it has nothing but its beginning
     }
     const Offset from = data.at(1 + world.env().random.below(data.size() - 1));
     for (int number = 0; number < world.options().instances; ++number) {
@@ -116,36 +120,35 @@ std::string ledger_loses_its_tail(World& world) {
     world.run_for(kMillisecond);
     world.env().broker.lose_tail(Topic::Ledger, partition, from);
     world.start(witness);
-    return expect_refusal(world, partition);
+    return expect_refusal(world, "ledger_truncated", partition);
 }
 
 // The group's offsets tell it from a first start: there must be some.
 std::string ledger_made_anew(World& world) {
-    (void)send(world, "x1", "before");
-    world.run_for(12 * kSecond);
+    const std::size_t mail = send(world, "x1", "before");
+    (void)world.run_until(20 * kSecond, [&] { return was_executed(world, mail); });
+    world.run_for(kSecond);
     kill_all(world);
     world.env().broker.recreate_ledger();
     start_all(world);
-    return expect_refusal(world);
+    return expect_refusal(world, "ledger_missing");
 }
 
 std::string partitions_added(World& world) {
     kill_all(world);
     world.env().broker.add_partition();
     start_all(world);
-    return expect_refusal(world);
+    return expect_refusal(world, "partition_count_changed");
 }
 
 // Away for longer than the ledger keeps tombstones: what was deleted meanwhile is still in the stores.
 std::string store_is_stale(World& world) {
-    std::size_t stale = 0;
+    std::set<std::pair<int, PartitionId>> stale;
     for (int number = 0; number < world.options().instances; ++number) {
         for (const auto& [partition, disk] : world.machine(number).disks) {
-            const Instance* owner = world.owner(partition);
-            stale += owner != nullptr && owner == world.instance(number) &&
-                             disk.rows.contains(ledger::position_key())
-                         ? 1U
-                         : 0U;
+            if (disk.rows.contains(ledger::position_key())) {
+                stale.emplace(number, partition);
+            }
         }
     }
     kill_all(world);
@@ -156,8 +159,15 @@ std::string store_is_stale(World& world) {
     }
     start_all(world);
     std::string trouble = good_end(world);
-    if (stale > 0 && world.env().probes["store_wiped"] == wiped) {
-        trouble += "no store was rebuilt\n";
+    std::uint64_t in_use = 0;
+    for (PartitionId partition = 0; partition < world.options().partitions; ++partition) {
+        Instance* owner = world.owner(partition);
+        if (owner != nullptr && stale.contains({owner->machine().number, partition})) {
+            in_use += 1;
+        }
+    }
+    if (world.env().probes["store_wiped"] - wiped < in_use) {
+        trouble += "a store was not rebuilt\n";
     }
     return trouble;
 }
@@ -227,7 +237,7 @@ bool all_running(World& world) {
 }
 
 // What is rebuilt from the ledger is what was there, with every row that is derived: what waits and what it waits for.
-std::string stores_are_lost(World& world) {
+std::optional<std::string> stores_are_lost(World& world) {
     const Time later = world.env().now() + kHour;
     for (int number = 0; number < 8; ++number) {
         const std::string name = "x" + std::to_string(number);
@@ -252,12 +262,14 @@ std::string stores_are_lost(World& world) {
     }
     world.run_for(2 * kSecond);
     const auto after = stored_rows(world);
+    std::size_t compared = 0;
     for (const auto& [partition, rows] : before) {
         if (world.env().broker.end_offset(Topic::Sends, partition) != ends[partition].first ||
             world.env().broker.end_offset(Topic::Suppressions, partition) !=
                 ends[partition].second) {
             continue;  // producers were not done yet
         }
+        compared += 1;
         const auto rebuilt = after.find(partition);
         const std::string other =
             difference(rows, rebuilt == after.end() ? Rows() : rebuilt->second);
@@ -265,7 +277,8 @@ std::string stores_are_lost(World& world) {
             return fmt::format("partition {} was not rebuilt as it was: {}\n", partition, other);
         }
     }
-    return "";
+    const std::string trouble = report(world, false);
+    return compared > 0 || !trouble.empty() ? std::optional(trouble) : std::nullopt;
 }
 
 // What the ledger has forgotten comes again as it was, from a mirror or a backup. Only its age tells.
@@ -340,9 +353,10 @@ std::string_view to_string(Epilogue epilogue) {
     return "none";
 }
 
-std::string run_epilogue(World& world, Epilogue epilogue) {
-    world.env().trace("chaos", "", "epilogue: {}", to_string(epilogue));
-    world.env().sometimes(to_string(epilogue).data());
+namespace {
+
+// Nothing: this world gave nothing to judge.
+std::optional<std::string> judged(World& world, Epilogue epilogue) {
     switch (epilogue) {
         case Epilogue::None:
             break;
@@ -363,7 +377,18 @@ std::string run_epilogue(World& world, Epilogue epilogue) {
         case Epilogue::SteadySuppressions:
             return steady_suppressions(world);
     }
-    return "";
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::string run_epilogue(World& world, Epilogue epilogue) {
+    world.env().trace("chaos", "", "epilogue: {}", to_string(epilogue));
+    const auto trouble = judged(world, epilogue);
+    if (trouble) {
+        world.env().sometimes(to_string(epilogue).data());
+    }
+    return trouble.value_or("");
 }
 
 }  // namespace postlane::sim

@@ -76,6 +76,9 @@ Result<void> apply(rd_kafka_conf_t& conf, const Config& config,
 }  // namespace
 
 std::optional<std::string> refused_property(const std::string& name, const std::string& value) {
+    if (name == "plugin.library.paths") {
+        return std::nullopt;  // to ask would load them
+    }
     const Conf conf(rd_kafka_conf_new());
     std::array<char, 512> why{};
     return rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), why.data(), why.size()) ==

@@ -26,6 +26,7 @@ constexpr Millis kPollIntervalMin{60'000};
 constexpr std::chrono::minutes kBrokenLately{2};
 constexpr std::size_t kJoinsMax = 3;
 constexpr std::chrono::minutes kJoinsCountFor{10};
+constexpr std::chrono::seconds kAwayFor{30};
 
 std::vector<PartitionId> partitions_of(const rd_kafka_topic_partition_list_t& list) {
     std::vector<PartitionId> partitions;
@@ -52,11 +53,19 @@ std::vector<Property> member_properties(const Config& config) {
         {"max.poll.interval.ms", std::to_string(interval.count()), Default},
         {"partition.assignment.strategy", "range", Default},
         {"allow.auto.create.topics", "false", Fixed},
+        // Else a connection that closes is not told to the error callback. librdkafka also logs it, as information.
+        {"log.connection.close", "true", Default},
     };
     if (config.kafka.group_instance_id) {
         properties.push_back({"group.instance.id", *config.kafka.group_instance_id, Fixed});
     }
     return properties;
+}
+
+bool is_about_a_connection(rd_kafka_resp_err_t code) {
+    return code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
+           code == RD_KAFKA_RESP_ERR__RESOLVE || code == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+           code == RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE;
 }
 
 }  // namespace
@@ -90,16 +99,17 @@ Result<void> GroupConsumer::open() {
         rebalanced(code, *list);
     };
     callbacks.offsets_committed = [this](rd_kafka_resp_err_t code) {
+        commit_failed_ = code != RD_KAFKA_RESP_ERR_NO_ERROR;
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR__NO_OFFSET && log_) {
             log_(kDebug, fmt::format("committing group offsets (for lag monitoring only): {}",
                                      kafka::describe(code)));
         }
     };
+    // librdkafka logs the cause itself.
     callbacks.failed = [this](rd_kafka_resp_err_t code, const char* why) {
-        if (code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        if (is_about_a_connection(code)) {
             broken_at_ = kafka::boot_now();
-        }
-        if (code != RD_KAFKA_RESP_ERR__FATAL && log_) {
+        } else if (log_) {
             log_(kWarning, fmt::format("group {}: {}", config_.kafka.group_id, why));
         }
     };
@@ -152,16 +162,19 @@ void GroupConsumer::finish_revoke() {
     }
 }
 
+bool GroupConsumer::broken_lately(BootClock::duration within) const {
+    return broken_at_ != BootInstant{} && kafka::boot_now() - broken_at_ < within;
+}
+
 bool GroupConsumer::may_join_anew() {
     const BootInstant now = kafka::boot_now();
     std::erase_if(joins_, [&](BootInstant at) { return now - at > kJoinsCountFor; });
-    return !closing_ && broken_at_ != BootInstant{} && now - broken_at_ < kBrokenLately &&
-           joins_.size() < kJoinsMax;
+    return broken_lately(kBrokenLately) && joins_.size() < kJoinsMax;
 }
 
-// The handle is of no use any more. What it owned is lost, and while that is dropped nobody polls it.
+// The handle is of no use any more, and what it owned is lost. If we are leaving, that is the end of it.
 void GroupConsumer::join_anew() {
-    if (log_) {
+    if (log_ && !closing_) {
         log_(kWarning, fmt::format("group {}: fenced right after a broker went away, probably by "
                                    "this member's own first request: joining anew",
                                    config_.kafka.group_id));
@@ -173,7 +186,7 @@ void GroupConsumer::join_anew() {
 }
 
 void GroupConsumer::poll(Millis timeout) {
-    if (anew_ == Anew::AtNextPoll) {
+    if (anew_ == Anew::AtNextPoll && !closing_) {
         anew_ = Anew::No;
         client_.reset();
         if (auto opened = open(); !opened) {
@@ -197,7 +210,7 @@ void GroupConsumer::take_error(const rd_kafka_message_t& message) {
             if (anew_ != Anew::No) {
                 return;
             }
-            if (fenced && may_join_anew()) {
+            if (fenced && (closing_ || may_join_anew())) {
                 join_anew();
                 return;
             }
@@ -232,7 +245,8 @@ void GroupConsumer::fatal(const Error& error) {
 }
 
 void GroupConsumer::commit_async(const std::map<PartitionId, Offset>& next_offsets) {
-    if (next_offsets.empty()) {
+    // While leaving, librdkafka waits for the answer, which a coordinator that is away does not give.
+    if (next_offsets.empty() || anew_ != Anew::No || (closing_ && broken_lately(kAwayFor))) {
         return;
     }
     const auto list = kafka::partition_list(static_cast<int>(next_offsets.size()));
@@ -255,7 +269,8 @@ void GroupConsumer::start_close() {
 }
 
 bool GroupConsumer::closed() const {
-    return closing_ && (anew_ != Anew::No || rd_kafka_consumer_closed(client_->get()) != 0);
+    return closing_ && (anew_ == Anew::AtNextPoll ||
+                        (anew_ == Anew::No && rd_kafka_consumer_closed(client_->get()) != 0));
 }
 
 }  // namespace postlane

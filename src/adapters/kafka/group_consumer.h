@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "adapters/kafka/client.h"
@@ -51,8 +52,10 @@ public:
     // What on_revoked announced is drained or discarded: let the group go on.
     void finish_revoke();
 
-    // Shows how far each partition has come. Fire and forget.
+    // Shows how far each partition has come. Fire and forget, but for this:
     void commit_async(const std::map<PartitionId, Offset>& next_offsets);
+    // Whether a commit has failed since the last call.
+    [[nodiscard]] bool take_commit_failure() { return std::exchange(commit_failed_, false); }
 
     // Begins leaving the group (a static member keeps its place until its session ends). poll()
     // goes on until closed(): it brings the last on_revoked, which needs finish_revoke() as ever.
@@ -65,6 +68,7 @@ private:
     void rebalanced(rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t& list);
     void take_error(const rd_kafka_message_t& message);
     void fatal(const Error& error);
+    [[nodiscard]] bool broken_lately(BootClock::duration within) const;
     [[nodiscard]] bool may_join_anew();
     void join_anew();
 
@@ -74,6 +78,7 @@ private:
     bool revoking_ = false;
     bool closing_ = false;
     bool fatal_told_ = false;
+    bool commit_failed_ = false;
     std::vector<PartitionId> assigned_;
     BootInstant broken_at_{};         // when a connection broke last
     std::vector<BootInstant> joins_;  // anew, the latest last
