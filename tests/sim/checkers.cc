@@ -235,8 +235,8 @@ void Checkers::check_executed_once() {
     }
 }
 
-// The ledger remembers for so long, and no longer; but what is older than it remembers is refused. So a second execution
-// needs a record that was answered after the first one was forgotten, and was young enough then.
+// The ledger remembers for so long, and no longer; but what is older than it remembers is refused. So a second
+// execution needs a record that was answered after the first one was forgotten, and was young enough then.
 bool Checkers::may_execute_again(const Execution& first, const Execution& second) const {
     const Time kept =
         std::chrono::duration_cast<std::chrono::microseconds>(world_.config().ledger.retention_days)
