@@ -33,6 +33,7 @@ Result<void> SimInputStream::start(Offset from) {
     } else if (env_.mutant == Mutant::ResumesAtLatest && topic_ == Topic::Sends) {
         next_ = env_.broker.end_offset(topic_, partition_);
     }
+    furthest_ = std::max(furthest_, next_);  // a rewind goes back from here, too
     started_ = true;
     end_seen_.reset();
     return {};
