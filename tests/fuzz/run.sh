@@ -2,6 +2,8 @@
 # Runs the fuzz targets one after another for MINUTES each (default 5); `make fuzz` calls it.
 #   tests/fuzz/run.sh [MINUTES] [TARGET...]
 # New inputs gather in build-fuzz/corpus; what failed is kept in build-fuzz/found. Exit 1 if anything failed.
+# tests/fuzz/corpus has named inputs made by hand and, named by their hash, small ones of a long run that add coverage
+# (fuzz_TARGET -set_cover_merge=1 NEW tests/fuzz/corpus/TARGET build-fuzz/corpus/TARGET).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -19,7 +21,7 @@ for target in "${targets[@]}"; do
     echo "=== $target: $minutes minutes from $(date +%H:%M)"
     started=$SECONDS
     nice -n 15 build-fuzz/tests/fuzz/fuzz_"$target" -max_total_time="$(awk "BEGIN {print int($minutes * 60)}")" \
-        -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -reload=0 \
+        -max_len=16384 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -reload=0 \
         -artifact_prefix="$found/" "$grown" "tests/fuzz/corpus/$target" 2>&1 </dev/null |
         tee "$log" | awk '/ pulse / {print "    " $0; fflush()}' && outcome=held || outcome=FAILED
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
