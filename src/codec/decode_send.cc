@@ -431,6 +431,9 @@ tl::expected<SendEvent, Rejection> Decoder::decode_send(const std::optional<std:
     if (problems.failed()) {
         Rejection rejection = std::move(problems).rejection();
         if (rejection.reason == Reason::KeyMismatch || rejection.reason == Reason::UnknownRoute) {
+            if (config_.find_route(event.route) == nullptr) {
+                event.route.clear();  // anything may stand there, an address too
+            }
             rejection.message = message_of(std::move(event));
         }
         return tl::unexpected<Rejection>(std::move(rejection));

@@ -197,6 +197,7 @@ TEST_P(Rejected, WithItsReasonAndItsField) {
     ASSERT_EQ(event.error().message.has_value(), understood);
     if (understood) {
         EXPECT_FALSE(event.error().message->id.value().empty());
+        EXPECT_NE(event.error().message->route, "secret") << "not a configured name";
     }
 }
 
