@@ -245,7 +245,19 @@ std::optional<std::string> stores_are_lost(World& world) {
         (void)send(world, name, name + "-2", "plain", SequenceRef{kSequence, 2});
         (void)send(world, name, name + "-alone", "keyed", std::nullopt, later);
     }
-    world.run_for(25 * kSecond);  // every halt is over
+    const auto written = [&] {
+        Offset records = 0;
+        for (PartitionId partition = 0; partition < world.options().partitions; ++partition) {
+            records += world.env().broker.end_offset(Topic::Sends, partition) +
+                       world.env().broker.end_offset(Topic::Suppressions, partition);
+        }
+        return records;
+    };
+    Offset known = -1;
+    for (int round = 0; round < 8 && known != written(); ++round) {
+        known = written();
+        world.run_for(25 * kSecond);  // every halt is over, also of what came late
+    }
     const auto before = stored_rows(world);
     std::map<PartitionId, std::pair<Offset, Offset>> ends;
     for (const auto& [partition, rows] : before) {
