@@ -200,8 +200,9 @@ class Node:
     def _command(self, main, arguments):
         heap = self._cluster.heap_mb
         # A broker that lives for minutes, on shared cores: its second compiler would take a third of its CPU all along.
+        compilers = [] if self._cluster.long_lived else ["-XX:TieredStopAtLevel=1"]
         return ["java", f"-Xmx{heap}m", f"-Xms{min(heap, 128)}m", "-XX:+UseSerialGC", "-Xshare:auto",
-                "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError", "-Djava.net.preferIPv4Stack=true",
+                *compilers, "-XX:+ExitOnOutOfMemoryError", "-Djava.net.preferIPv4Stack=true",
                 f"-Dpostlane.kafka.log={self.log}", f"-Dlog4j2.configurationFile={LOG4J}",
                 "-cp", os.path.join(self._cluster.libs, "*"), main, *arguments]
 
@@ -259,13 +260,14 @@ class Cluster:
 
     cluster.json in it keeps the ports and the cluster's id, so that a later process can stop or continue it. With
     `proxied` every node has a second listener that names `proxy_port` as its address: what connects there must forward
-    to `behind_proxy`.
+    to `behind_proxy`. With `long_lived` the JVM compiles as a production broker's does, which pays after minutes.
     """
 
-    def __init__(self, directory, nodes=1, libs=DEFAULT_LIBS, heap_mb=512, proxied=False):
+    def __init__(self, directory, nodes=1, libs=DEFAULT_LIBS, heap_mb=512, proxied=False, long_lived=False):
         self.directory = os.path.abspath(directory)
         self.libs = libs
         self.heap_mb = heap_mb
+        self.long_lived = long_lived
         os.makedirs(self.directory, exist_ok=True)
         state_path = os.path.join(self.directory, "cluster.json")
         try:

@@ -139,7 +139,8 @@ struct Env {
     std::function<void(const std::shared_ptr<Process>&)> kill;
     // Whether the group holds the partition to be this process's.
     std::function<bool(const Process&, PartitionId)> is_owner;
-    int commits_in_flight = 0;  // their stores are behind their ledgers
+    int commits_in_flight = 0;                             // their stores are behind their ledgers
+    std::map<std::string, TransactionId> unknown_commits;  // by transactional id, until a fence
 
     [[nodiscard]] Time now() const { return scheduler.now(); }
     [[nodiscard]] bool dice(double probability) {

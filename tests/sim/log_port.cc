@@ -81,6 +81,11 @@ Result<void> SimLedgerLog::fence() {
     }
     epoch_ = env_.broker.init_producer(transactional_id_);
     env_.trace(process_->name(), "", "p{} fenced, epoch {}", partition_, epoch_);
+    if (const auto doubt = env_.unknown_commits.extract(transactional_id_); !doubt.empty()) {
+        env_.sometimes(env_.broker.state_of(doubt.mapped()) == TransactionState::Committed
+                           ? "commit_unknown_resolved_as_committed"
+                           : "commit_unknown_resolved_as_aborted");
+    }
     env_.scheduler.sleep(env_.latency());
     env_.crash_point(process_, "fenced");
     return {};
@@ -286,6 +291,7 @@ Result<CommitReceipt> SimLedgerLog::end_unknown(TransactionId id) {
             env_.sometimes("commit_unknown_and_lost");
             break;
     }
+    env_.unknown_commits.insert_or_assign(transactional_id_, id);
     const auto longest = static_cast<double>(kCommitTimeout);
     env_.scheduler.sleep(static_cast<Time>(env_.random.log_uniform(1'000, longest)));
     return finish(ErrorCode::OutcomeUnknown, "nobody knows whether it is committed");

@@ -30,6 +30,8 @@ constexpr std::array kMustHappen{
     "commit_unknown_but_committed",
     "commit_unknown_and_late",
     "commit_unknown_and_lost",
+    "commit_unknown_resolved_as_committed",
+    "commit_unknown_resolved_as_aborted",
     "killed_at_crash_point",
     "partition_restarted",
     "exit_70",
