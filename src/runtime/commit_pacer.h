@@ -69,9 +69,10 @@ public:
         // not find it too old.
         const Millis most = load.busy ? load.staleness_max * 2 / 3 : Millis{250};
         // Commits that take long wait for each other, in the broker or for a CPU: more of them would only wait longer.
+        const int spared = load.active_partitions > 1 ? 5 : 2;
         const Millis least =
             load.busy ? Millis{40}
-                      : std::max(Millis{10}, std::chrono::duration_cast<Millis>(2 * typical_));
+                      : std::max(Millis{10}, std::chrono::duration_cast<Millis>(spared * typical_));
         return last_began_ +
                std::min(std::max<Millis>(interval, least), std::max(most, Millis{10}));
     }
