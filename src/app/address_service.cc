@@ -80,6 +80,10 @@ Result<void> AddressService::turn(Millis wait_max) {
     settle();
     if (idle && proofs.empty()) {
         bell_.wait(wait_max);
+        return {};
+    }
+    for (const auto& [partition, view] : proofs_) {
+        metrics_.lag(InputTopic::AddressSuppressions, partition, view.lag());
     }
     return {};
 }

@@ -32,6 +32,10 @@ public:
     // The epoch (never) until the first proof is reached.
     [[nodiscard]] BootInstant fresh_since() const noexcept { return fresh_since_; }
     [[nodiscard]] Offset applied() const noexcept { return applied_; }
+    // Records that the last proof counts and that are not applied.
+    [[nodiscard]] Offset lag() const noexcept {
+        return waiting_.empty() ? 0 : waiting_.back().end - applied_;
+    }
 
 private:
     struct Proof {

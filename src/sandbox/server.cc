@@ -39,7 +39,7 @@ tcp::endpoint parse_endpoint(const std::string& listen) {
     const auto parsed = std::from_chars(end - (listen.size() - colon - 1), end, port);
     if (bad_address || parsed.ec != std::errc{} || parsed.ptr != end || port > 0xFFFF) {
         throw std::runtime_error(fmt::format(
-            "cannot listen on \"{}\": give ADDRESS:PORT, e.g. 127.0.0.1:8025 (port 0: a free one)",
+            "--listen \"{}\" is no ADDRESS:PORT, e.g. 127.0.0.1:8025 (port 0: a free one)",
             listen));
     }
     return {address, static_cast<std::uint16_t>(port)};

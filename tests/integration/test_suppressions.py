@@ -54,8 +54,11 @@ def test_suppressions_known_before_the_first_start_hold(make_stack):
         feed.step(who, "drip", 1, category="marketing")
     for who in ("fred", "alias-of-fred"):  # one address, two recipients
         feed.send(who, "m", to={"email": "Fred@EXAMPLE.com"})
-    stack.instance().start()
+    instance = stack.instance().start()
     stack.check(min_executed=8, min_suppressed=8)
+    lags = [value for series, value in instance.metrics().items()
+            if series.startswith("postlane_partition_lag_records") and "address-suppressions" in series]
+    assert len(lags) == 2 and not any(lags), lags
 
     def sent(who):
         return sorted(row["message_id"] for row in stack.outcomes.of(who) if row["outcome"] == "sent")

@@ -50,6 +50,19 @@ TEST(FreshnessTest, TheSameEndAskedAgainProvesTheLaterMoment) {
     EXPECT_EQ(proofs.fresh_since(), at(3));
 }
 
+TEST(FreshnessTest, TheLagIsWhatTheLatestProofCountsBeyondTheApplied) {
+    FreshnessProofs proofs;
+    EXPECT_EQ(proofs.lag(), 0);
+    proofs.applied_through(3);
+    proofs.add(at(5), 10);
+    proofs.add(at(6), 12);
+    EXPECT_EQ(proofs.lag(), 9);
+    proofs.applied_through(10);
+    EXPECT_EQ(proofs.lag(), 2);
+    proofs.applied_through(15);
+    EXPECT_EQ(proofs.lag(), 0);
+}
+
 TEST(FreshnessTest, NeverGoesBack) {
     FreshnessProofs proofs;
     proofs.applied_through(20);
