@@ -13,8 +13,9 @@ constexpr std::size_t kPollMax = 2'000;
 
 AddressService::AddressService(const Config& config, AddressStore& store, KafkaInput& input,
                                PartitionId partitions, Metrics& metrics,
-                               std::function<void()> fresher)
-    : store_(store), metrics_(metrics), fresher_(std::move(fresher)), decoder_(config, partitions),
+                               std::function<Instant()> latest, std::function<void()> fresher)
+    : store_(store), metrics_(metrics), latest_(std::move(latest)), fresher_(std::move(fresher)),
+      decoder_(config, partitions),
       log_(input, config.topics.address_suppressions, partitions, [this] { bell_.ring(); }) {}
 
 Result<void> AddressService::start(const std::map<PartitionId, Offset>& ends) {
@@ -92,9 +93,10 @@ Result<void> AddressService::apply(const std::vector<PartitionRecord>& records) 
     std::vector<AddressSuppression> events;
     std::map<PartitionId, Offset> next;
     std::vector<Reason> rejected;
+    const Instant latest = latest_();
     for (const PartitionRecord& read : records) {
         next[read.partition] = read.record.offset + 1;
-        Decoder::Suppression decoded = decoder_.address_suppression(read.record);
+        Decoder::Suppression decoded = decoder_.address_suppression(read.record, latest);
         if (decoded.address && decoded.event) {
             events.push_back({*std::move(decoded.address), *std::move(decoded.event)});
         } else {

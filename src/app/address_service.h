@@ -19,9 +19,11 @@ namespace postlane {
 
 class AddressService {
 public:
-    // `fresher` is called by the address thread when the view has become fresher.
+    // `latest` tells what no unsuppress is later than (Decoder), `fresher` is called when the view has become fresher;
+    // both by the address thread.
     AddressService(const Config& config, AddressStore& store, KafkaInput& input,
-                   PartitionId partitions, Metrics& metrics, std::function<void()> fresher);
+                   PartitionId partitions, Metrics& metrics, std::function<Instant()> latest,
+                   std::function<void()> fresher);
 
     // Before the first turn. `ends`: of every partition of the topic, now.
     [[nodiscard]] Result<void> start(const std::map<PartitionId, Offset>& ends);
@@ -39,6 +41,7 @@ private:
 
     AddressStore& store_;
     Metrics& metrics_;
+    const std::function<Instant()> latest_;
     const std::function<void()> fresher_;
     Decoder decoder_;
     Bell bell_;

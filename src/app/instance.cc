@@ -188,9 +188,14 @@ Result<void> Instance::open() {
     if (!address_ends) {
         return tl::unexpected<Error>(address_ends.error());
     }
-    address_service_ =
-        std::make_unique<AddressService>(config_, *addresses_, *suppressions_, address_partitions_,
-                                         metrics_, [this] { wake_all(); });
+    address_service_ = std::make_unique<AddressService>(
+        config_, *addresses_, *suppressions_, address_partitions_, metrics_,
+        [this] {
+            return broker_clock_.known()
+                       ? broker_clock_.at(clock_.boot_now()) + Decoder::kClockAhead
+                       : Instant::max();
+        },
+        [this] { wake_all(); });
     return address_service_->start(address_ends->address_suppressions);
 }
 

@@ -37,10 +37,14 @@ public:
         std::optional<PartitionId> belongs_to;  // another partition than it arrived on: forward it
         tl::expected<SuppressionEvent, Rejection> event;  // an invalid suppress still suppresses
     };
-    // A record of the suppressions topic that arrived on `partition`.
-    [[nodiscard]] Suppression suppression(const InputRecord& record, PartitionId partition);
+    // A producer's clock may be ahead of the brokers' by this much.
+    static constexpr Millis kClockAhead{1'000};
+    // A record of the suppressions topic that arrived on `partition`. An unsuppress counts as no later than `latest`,
+    // which is now plus kClockAhead.
+    [[nodiscard]] Suppression suppression(const InputRecord& record, PartitionId partition,
+                                          Instant latest);
     // A record of the address-suppressions topic. Any partition; the address is normalised again.
-    [[nodiscard]] Suppression address_suppression(const InputRecord& record);
+    [[nodiscard]] Suppression address_suppression(const InputRecord& record, Instant latest);
 
 private:
     struct Scratch;

@@ -224,11 +224,20 @@ tl::expected<SuppressionEvent, Rejection> read_event(dom::object object,
     return SuppressionReader{fields, record_time}.read(doubt);
 }
 
+// A clearing from the future would defeat every suppression until then. A suppression from the future defeats only
+// clearings, and is left as it is: `latest` may come from a clock that is behind.
+void cut(tl::expected<SuppressionEvent, Rejection>& event, Instant latest) {
+    if (event && event->action == SuppressionEvent::Action::Unsuppress) {
+        event->occurred_at = std::min(event->occurred_at, latest);
+    }
+}
+
 constexpr std::string_view kKeyMissing = "key: required";
 
 }  // namespace
 
-Decoder::Suppression Decoder::suppression(const InputRecord& record, PartitionId partition) {
+Decoder::Suppression Decoder::suppression(const InputRecord& record, PartitionId partition,
+                                          Instant latest) {
     Suppression result;
     const bool key_given = record.key && !record.key->empty();
     if (key_given && is_id(*record.key)) {
@@ -268,11 +277,12 @@ Decoder::Suppression Decoder::suppression(const InputRecord& record, PartitionId
         result.event = tl::unexpected<Rejection>(doubt);
     } else {
         result.event = read_event(*object, *fields, record.timestamp, doubt);
+        cut(result.event, latest);
     }
     return result;
 }
 
-Decoder::Suppression Decoder::address_suppression(const InputRecord& record) {
+Decoder::Suppression Decoder::address_suppression(const InputRecord& record, Instant latest) {
     Suppression result;
     const bool key_given = record.key && !record.key->empty();
     if (key_given) {
@@ -301,6 +311,7 @@ Decoder::Suppression Decoder::address_suppression(const InputRecord& record) {
         result.event = tl::unexpected<Rejection>(doubt);
     } else {
         result.event = read_event(*object, fields, record.timestamp, doubt);
+        cut(result.event, latest);
     }
     return result;
 }

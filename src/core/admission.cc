@@ -81,10 +81,10 @@ void hold(Decision& decision, const SendReceived& input, MessageRow row, bool he
     Instant wake_at = row.expires_at_given.value_or(Instant{});
     if (held) {
         decision.add(Count{Count::What::Gap});
-        if (ordering.on_gap != config::OnGap::Wait) {
-            const Instant gap_ends = input.received_at + ordering.max_wait;
-            wake_at = wake_at == Instant{} ? gap_ends : std::min(wake_at, gap_ends);
-        }
+        const Instant gap_ends =
+            input.received_at +
+            (ordering.on_gap == config::OnGap::Wait ? ordering.max_halt : ordering.max_wait);
+        wake_at = wake_at == Instant{} ? gap_ends : std::min(wake_at, gap_ends);
     }
     decision.keep(input.decoded->message_id, std::move(row),
                   held ? MessageState::Held : MessageState::Waiting, wake_at);

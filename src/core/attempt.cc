@@ -7,6 +7,11 @@
 namespace postlane {
 namespace {
 
+constexpr Millis kQuickRefusals{5'000};  // younger than this, a refused message soon tries again
+constexpr Millis kAsideQuick{2'000};
+constexpr Millis kAsideMin{12'000};  // longer than an open circuit waits between two probes
+constexpr Millis kAsideMax{60'000};
+
 bool takes_keys(const config::Provider& provider) {
     return provider.idempotency == config::Idempotency::Header;
 }
@@ -101,9 +106,25 @@ std::optional<std::uint32_t> place_after(const Decision& decision, const Message
     return static_cast<std::uint32_t>(next);
 }
 
+// How long a message steps aside whose provider refused the account. Such an answer may concern this one message (a
+// sender that is not verified): were it the first again at once, it would be every probe of an open circuit, and nobody
+// else's turn would ever come. So, after a few quick ones, it waits longer than a probe does. Nothing counts how often
+// it was refused; its age tells as much.
+Millis aside_after_refusal(Millis age) {
+    return age < kQuickRefusals
+               ? kAsideQuick
+               : std::clamp(std::chrono::floor<Millis>(age / 4), kAsideMin, kAsideMax);
+}
+
 // What the end of the last attempt proves.
 MessageState not_sent(const MessageRow& row) {
     return row.maybe_executed ? MessageState::Ambiguous : MessageState::Failed;
+}
+
+void refused_account(Decision& decision, const MessageId& id, MessageRow row) {
+    const Instant again = decision.now() + aside_after_refusal(decision.now() - row.due_at);
+    const Instant wake_at = std::min(again, std::max(row.expires_at, decision.now()));
+    decision.keep(id, std::move(row), MessageState::Ready, wake_at);
 }
 
 void retry(Decision& decision, const MessageId& id, MessageRow row,
@@ -180,7 +201,7 @@ void on(Decision& decision, const AttemptEnded& input) {
                           .ended_at = input.ended_at});
             return;
         case AnswerClass::AccountRefused:
-            decision.keep(input.message_id, *std::move(row), MessageState::Ready, decision.now());
+            refused_account(decision, input.message_id, *std::move(row));
             return;
         case AnswerClass::RetryLater:
             retry(decision, input.message_id, *std::move(row), input.result.answer.retry_after);

@@ -46,7 +46,7 @@ constexpr std::array kReasons{
     ReasonInfo{Reason::HeldOverflow, "held_overflow",
                "More than ordering.max_held steps of the sequence wait for a missing one."},
     ReasonInfo{Reason::SequenceHalted, "sequence_halted",
-               "An earlier step stayed unresolved for longer than ordering.max_halt_ms."},
+               "An earlier step was missing or unresolved for longer than ordering.max_halt_ms."},
     ReasonInfo{Reason::TtlPassed, "ttl_passed",
                "The time to live had passed before the message could be sent."},
     ReasonInfo{Reason::Suppressed, "suppressed",

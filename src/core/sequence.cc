@@ -9,12 +9,6 @@ namespace {
 // make its next step look like a gap.
 constexpr std::chrono::days kSequenceRetention{400};
 
-void note_skipped(SequenceRow& row, Step first, Step last) {
-    for (Step step = first; step <= last && row.skipped_steps.size() < kSkippedMax; ++step) {
-        row.skipped_steps.push_back(step);
-    }
-}
-
 // What arrived earlier than its predecessors and now joins them without a gap.
 void join_contiguous(const Decision& decision, std::string_view sequence_id, SequenceRow& row) {
     while (row.held > 0) {
@@ -31,7 +25,25 @@ void join_contiguous(const Decision& decision, std::string_view sequence_id, Seq
     }
 }
 
+bool halts(const config::Ordering& ordering, MessageState ended) {
+    if (ended == MessageState::Sent) {
+        return false;
+    }
+    return ended == MessageState::Ambiguous ? ordering.on_ambiguous == config::OnAmbiguous::Halt
+                                            : ordering.on_not_sent == config::OnNotSent::Halt;
+}
+
+void halt(const Decision& decision, SequenceRow& row, Step step, Reason why) {
+    row.halt = SequenceRow::Halt{why, step, decision.now() + decision.config().ordering.max_halt};
+}
+
 }  // namespace
+
+void note_skipped(SequenceRow& row, Step first, Step last) {
+    for (Step step = first; step <= last && row.skipped_steps.size() < kSkippedMax; ++step) {
+        row.skipped_steps.push_back(step);
+    }
+}
 
 SequenceRow sequence_row(const Decision& decision, std::string_view sequence_id, Step first_seen) {
     if (auto stored = decision.sequence(sequence_id)) {
@@ -85,22 +97,16 @@ void settle(Decision& decision, std::string_view sequence_id, SequenceRow& row) 
             decision.add(ReachStep{std::string(sequence_id), entry->message_id});
             return;
         }
+        // It ended before its turn, which is now: the policy for its end counts as for any other's.
+        const auto ended = decision.view().message(entry->message_id);
+        if (ended && halts(decision.config().ordering, ended->state)) {
+            halt(decision, row, entry->step, ended->reason);
+            return;  // the step stays taken until the halt is over
+        }
         decision.add(ForgetStep{std::string(sequence_id), entry->step});
         row.expected = entry->step + 1;
     }
 }
-
-namespace {
-
-bool halts(const config::Ordering& ordering, MessageState ended) {
-    if (ended == MessageState::Sent) {
-        return false;
-    }
-    return ended == MessageState::Ambiguous ? ordering.on_ambiguous == config::OnAmbiguous::Halt
-                                            : ordering.on_not_sent == config::OnNotSent::Halt;
-}
-
-}  // namespace
 
 void step_ended(Decision& decision, const SequenceRef& step, MessageRow& row_of_step,
                 Instant ended_at) {
@@ -123,8 +129,7 @@ void step_ended(Decision& decision, const SequenceRef& step, MessageRow& row_of_
     row.last_end_at = std::max(row.last_end_at, ended_at);
     if (halts(decision.config().ordering, row_of_step.state)) {
         row_of_step.ended_ahead = true;  // the step stays taken until the halt is over
-        row.halt = SequenceRow::Halt{row_of_step.reason, step.step,
-                                     decision.now() + decision.config().ordering.max_halt};
+        halt(decision, row, step.step, row_of_step.reason);
     } else {
         row.expected = step.step + 1;
         settle(decision, step.id, row);

@@ -44,6 +44,9 @@ void skip_gaps_below(Decision& decision, const SequenceRef& step, SequenceRow& r
 // Moves `expected` over what has ended or was skipped; asks for the turn of the next live step.
 void settle(Decision& decision, std::string_view sequence_id, SequenceRow& row);
 
+// Steps that nobody has and that are passed over; the outcome of the next one names them.
+void note_skipped(SequenceRow& row, Step first, Step last);
+
 void write_sequence(Decision& decision, std::string_view sequence_id, SequenceRow row);
 
 [[nodiscard]] inline bool is_held(const SequenceRow& row, Step step) {

@@ -30,9 +30,17 @@ void gap_timer_fired(Decision& decision, const MessageId& id, MessageRow row) {
             skip_gaps_below(decision, ref, sequence);
             write_sequence(decision, ref.id, std::move(sequence));
             return;
-        case config::OnGap::Wait:
-            decision.keep(id, std::move(row), MessageState::Held, expires);
+        case config::OnGap::Wait: {
+            const Instant until = row.received_at + decision.config().ordering.max_halt;
+            if (decision.now() >= until) {
+                decision.end(id, std::move(row),
+                             {.state = MessageState::Expired, .reason = Reason::SequenceHalted});
+                return;
+            }
+            decision.keep(id, std::move(row), MessageState::Held,
+                          expires == Instant{} ? until : std::min(expires, until));
             return;
+        }
     }
 }
 
@@ -76,7 +84,9 @@ void on(Decision& decision, const StepReached& input) {
     const Timing timing =
         timing_of(input.event, recorded_at, sequence->last_end_at, decision.config());
     row->due_at = timing.due_at;
-    row->expires_at = timing.expires_at;
+    // The default time to live counts from now on, however long a missing step was waited for.
+    row->expires_at = input.event.expires_at.value_or(
+        std::max(timing.expires_at, decision.now() + decision.config().dispatch.default_ttl));
     place(decision, input.message_id, *std::move(row), input.event, /*at_acceptance=*/false);
 }
 
@@ -91,11 +101,13 @@ void on(Decision& decision, const HaltOver& input) {
     for (int ended = 0; ended < kHaltSlice; ++ended) {
         const auto entry = decision.view().next_step(sequence_id, from);
         if (!entry || entry->step > sequence->known_through) {
+            note_skipped(*sequence, from, sequence->known_through);
             sequence->expected = sequence->known_through + 1;
             sequence->halt.reset();
             write_sequence(decision, sequence_id, *std::move(sequence));
             return;
         }
+        note_skipped(*sequence, from, entry->step - 1);
         from = entry->step + 1;
         if (entry->ended) {
             decision.add(ForgetStep{sequence_id, entry->step});
@@ -105,8 +117,10 @@ void on(Decision& decision, const HaltOver& input) {
         if (!row) {
             violated("a step entry has its message");
         }
+        row->skipped_steps = std::exchange(sequence->skipped_steps, {});
         // The row of the sequence is ahead of it already, so that its end moves nothing.
         sequence->expected = from;
+        sequence->last_end_at = decision.now();
         write_sequence(decision, sequence_id, *sequence);
         decision.end(entry->message_id, *std::move(row),
                      {.state = MessageState::Expired, .reason = Reason::SequenceHalted});

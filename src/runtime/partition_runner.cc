@@ -290,7 +290,8 @@ void PartitionRunner::decide_suppressions(const Now& now) {
     while (!pending_suppressions_.empty() && batch_bytes() < kBatchBytesMax) {
         const InputRecord record = std::move(pending_suppressions_.front());
         pending_suppressions_.pop_front();
-        const Decoder::Suppression decoded = decoder_.suppression(record, partition_);
+        const Decoder::Suppression decoded =
+            decoder_.suppression(record, partition_, now.broker + Decoder::kClockAhead);
         const RecipientId recipient =
             decoded.recipient.value_or(RecipientId(record.key.value_or("")));
         key_at_hand_ = record.key;
@@ -411,7 +412,11 @@ void PartitionRunner::decide_inputs(const Now& now) {
         key_at_hand_.reset();
         offsets_.sends = record.offset + 1;
         offsets_changed_ = true;
-        last_recorded_at_ = std::max(last_recorded_at_, record.timestamp);
+        if (record.timestamp <=
+            pending.received_at + Decoder::kClockAhead) {  // else it tells nothing
+            last_recorded_at_ =
+                std::max(last_recorded_at_, std::min(record.timestamp, pending.received_at));
+        }
         pending_bytes_ -= record.value ? record.value->size() : 0;
         pending_sends_.pop_front();
         taken += 1;

@@ -40,11 +40,11 @@ protected:
             EXPECT_NE(event.error().reason, Reason::None);
             EXPECT_FALSE(event.error().detail.empty());
         }
-        const auto by_recipient = decoder_.suppression(record, 0);
+        const auto by_recipient = decoder_.suppression(record, 0, Instant::max());
         EXPECT_TRUE(by_recipient.event.has_value() ||
                     by_recipient.event.error().reason != Reason::None);
         record.key = value.substr(0, 300);
-        const auto by_address = decoder_.address_suppression(record);
+        const auto by_address = decoder_.address_suppression(record, Instant::max());
         EXPECT_TRUE(!by_address.event.has_value() || by_address.address.has_value());
         (void)decoder_.send(record, 0);
     }

@@ -58,7 +58,8 @@ protected:
 };
 
 TEST_P(Suppressions, ByRecipient) {
-    const auto result = Decoder{config_, 1}.suppression(record_of(GetParam().json), 0);
+    const auto result =
+        Decoder{config_, 1}.suppression(record_of(GetParam().json), 0, Instant::max());
     EXPECT_EQ(result.recipient, RecipientId{"user-123"});
     EXPECT_FALSE(result.belongs_to.has_value());
     EXPECT_EQ(describe(result), GetParam().expected);
@@ -177,7 +178,7 @@ protected:
                                 PartitionId partition) {
         InputRecord record = record_of(std::move(json));
         record.key = std::move(key);
-        return Decoder{config_, 8}.suppression(record, partition);
+        return Decoder{config_, 8}.suppression(record, partition, Instant::max());
     }
     static PartitionId home(std::string_view key) {
         return partition_for(key, 8, config::Partitioner::Murmur2);
@@ -242,7 +243,7 @@ protected:
 TEST_P(AddressSuppressions, ByAddress) {
     InputRecord record = record_of(GetParam().json);
     record.key = GetParam().key;
-    const auto result = Decoder{config_, 8}.address_suppression(record);
+    const auto result = Decoder{config_, 8}.address_suppression(record, Instant::max());
     EXPECT_EQ(result.address ? result.address->value() : "", GetParam().address);
     EXPECT_EQ(describe(result), GetParam().expected);
     EXPECT_FALSE(result.recipient.has_value());
@@ -290,7 +291,7 @@ TEST(SuppressionDetails, NeverShowAValue) {
           suppression(R"("action":"unsuppress","scope":{"category":"secret x"})"),
           suppression(R"("action":"unsuppress","occurred_at":"secret")"),
           suppression(R"("action":"unsuppress","recipient_id":"secret")"), std::string{"secret"}}) {
-        const auto result = decoder.suppression(record_of(json), 0);
+        const auto result = decoder.suppression(record_of(json), 0, Instant::max());
         ASSERT_FALSE(result.event.has_value());
         EXPECT_THAT(result.event.error().detail, testing::Not(testing::HasSubstr("secret")));
     }

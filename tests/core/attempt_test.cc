@@ -234,6 +234,24 @@ TEST(Attempt, AccountRefusedUsesNoAttemptsUp) {
     EXPECT_EQ(bench.state("m"), Ready);
 }
 
+TEST(Attempt, AccountRefusedStepsAsideSoThatOthersAreTried) {
+    Bench bench = bench_with_one();
+    const auto aside = [&] {
+        bench.attempt("m");
+        bench.answer("m", 403);
+        return bench.row("m").wake_at - bench.now;
+    };
+    EXPECT_EQ(aside(), Millis{2'000});
+    bench.advance(Millis{5'000});
+    EXPECT_EQ(aside(), Millis{12'000});
+    bench.advance(Millis{95'000});
+    EXPECT_EQ(aside(), Millis{25'000});
+    bench.advance(std::chrono::hours{1});
+    EXPECT_EQ(aside(), Millis{60'000});
+    bench.advance(bench.row("m").expires_at - bench.now - Millis{10});
+    EXPECT_EQ(aside(), Millis{10});
+}
+
 // --- another provider of the route ---
 
 TEST(Attempt, ADefiniteRejectionFallsBackToTheNextProvider) {

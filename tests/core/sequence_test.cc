@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "fake_view.h"
+#include "sequence_bench.h"
 
 namespace postlane {
 namespace {
@@ -14,29 +14,6 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-void receive_steps(Bench& bench, const std::vector<Step>& steps) {
-    for (const Step step : steps) {
-        bench.receive({.id = "m" + std::to_string(step), .step = step});
-    }
-}
-
-Bench bench_with(config::OnGap on_gap) {
-    Bench bench;
-    bench.config.ordering.on_gap = on_gap;
-    return bench;
-}
-
-// What the outcome of this message says was passed over before it.
-std::vector<Step> skipped_before(const Bench& bench, const std::string& id) {
-    for (const OutcomeRecord& outcome : bench.outcomes) {
-        if (outcome.message_id == MessageId(id)) {
-            return outcome.skipped_steps;
-        }
-    }
-    ADD_FAILURE() << "no outcome of " << id;
-    return {};
-}
 
 // --- places ---
 
@@ -271,16 +248,32 @@ TEST(Sequence, SkipLeavesALiveLowerStepItsTurn) {
     EXPECT_THAT(skipped_before(bench, "m3"), ElementsAre(2));
 }
 
-TEST(Sequence, WaitHasNoTimer) {
+TEST(Sequence, WaitLastsAsLongAsTheLongestHalt) {
     Bench bench = bench_with(config::OnGap::Wait);
     receive_steps(bench, {2});
-    EXPECT_EQ(bench.row("m2").wake_at, Instant{});
+    EXPECT_EQ(bench.row("m2").wake_at, bench.now + bench.config.ordering.max_halt);
     bench.receive({.id = "m3", .step = 3, .expires_at = bench.now + days{1}});
     EXPECT_EQ(bench.row("m3").wake_at, bench.now + days{1});
     bench.advance(days{1});
     bench.wake("m3");
     EXPECT_EQ(bench.reason("m3"), Reason::TtlPassed);
     EXPECT_EQ(bench.state("m2"), Held);
+    bench.advance(bench.config.ordering.max_halt - days{1});
+    bench.wake("m2");
+    EXPECT_EQ(bench.state("m2"), Expired);
+    EXPECT_EQ(bench.reason("m2"), Reason::SequenceHalted);
+    receive_steps(bench, {1});
+    EXPECT_EQ(bench.state("m1"), Ready);
+}
+
+TEST(Sequence, ADefaultTimeToLiveBeginsWhenTheGapIsGivenUp) {
+    Bench bench = bench_with(config::OnGap::Skip);
+    bench.config.dispatch.default_ttl = hours{1};
+    receive_steps(bench, {2});
+    bench.advance(bench.config.ordering.max_wait);
+    bench.wake("m2");
+    EXPECT_EQ(bench.state("m2"), Ready);
+    EXPECT_EQ(bench.row("m2").expires_at, bench.now + hours{1});
 }
 
 TEST(Sequence, SkippedStepsThatNobodyFollowsAreNamedByTheNextThatArrives) {
@@ -338,112 +331,6 @@ TEST(Sequence, NotSentAdvancesByDefault) {
     bench.answer("m1", 400);
     EXPECT_EQ(bench.state("m1"), Failed);
     EXPECT_EQ(bench.state("m2"), Ready);
-}
-
-// --- halts ---
-
-struct HaltCase {
-    std::string name;
-    config::OnAmbiguous on_ambiguous;
-    config::OnNotSent on_not_sent;
-    int status;  // 0: no answer
-    bool halts;
-    friend void PrintTo(const HaltCase& c, std::ostream* out) { *out << c.name; }
-};
-class Halts : public testing::TestWithParam<HaltCase> {};
-
-TEST_P(Halts, AsThePolicySays) {
-    const HaltCase& c = GetParam();
-    Bench bench;
-    bench.config.ordering.on_ambiguous = c.on_ambiguous;
-    bench.config.ordering.on_not_sent = c.on_not_sent;
-    bench.config.routes[0].providers = {"plain"};
-    receive_steps(bench, {1, 2});
-    bench.attempt("m1", "plain");
-    if (c.status == 0) {
-        bench.no_answer("m1");
-    } else {
-        bench.answer("m1", c.status);
-    }
-    EXPECT_EQ(bench.sequence().halt.has_value(), c.halts);
-    EXPECT_EQ(bench.state("m2"), c.halts ? Waiting : Ready);
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    Policies, Halts,
-    testing::Values(
-        HaltCase{"sent", config::OnAmbiguous::Halt, config::OnNotSent::Halt, 202, false},
-        HaltCase{"ambiguous", config::OnAmbiguous::Halt, config::OnNotSent::Advance, 0, true},
-        HaltCase{"ambiguous_advance", config::OnAmbiguous::Advance, config::OnNotSent::Halt, 0,
-                 false},
-        HaltCase{"failed", config::OnAmbiguous::Halt, config::OnNotSent::Advance, 400, false},
-        HaltCase{"failed_halt", config::OnAmbiguous::Advance, config::OnNotSent::Halt, 400, true}),
-    [](const auto& given) { return given.param.name; });
-
-Bench halted() {
-    Bench bench;
-    bench.config.routes[0].providers = {"plain"};
-    bench.receive({.id = "m1", .step = 1});
-    bench.attempt("m1", "plain");
-    bench.no_answer("m1");
-    return bench;
-}
-
-TEST(Sequence, AHaltedSequenceKeepsItsStepAndItsOrder) {
-    Bench bench = halted();
-    receive_steps(bench, {2});
-    EXPECT_EQ(bench.state("m2"), Waiting);
-    bench.receive({.id = "other", .step = 1});
-    EXPECT_EQ(bench.reason("other"), Reason::StepConflict);
-    ASSERT_TRUE(bench.sequence().halt);
-    EXPECT_EQ(bench.sequence().halt->step, 1U);
-    EXPECT_EQ(bench.sequence().halt->reason, Reason::NoIdempotency);
-    EXPECT_EQ(bench.sequence().halt->until, bench.now + bench.config.ordering.max_halt);
-}
-
-TEST(Sequence, AHaltBlocksNoOtherMailOfTheRecipient) {
-    Bench bench = halted();
-    bench.receive({.id = "reset"});
-    bench.receive({.id = "b", .step = 1, .sequence_id = "other"});
-    EXPECT_EQ(bench.state("reset"), Ready);
-    EXPECT_EQ(bench.state("b"), Ready);
-}
-
-TEST(Sequence, AfterMaxHaltWhatWaitedExpiresAndTheSequenceIsFree) {
-    Bench bench = halted();
-    for (Step step = 2; step <= 200; ++step) {  // more than one slice
-        receive_steps(bench, {step});
-    }
-    receive_steps(bench, {202});
-    bench.advance(days{7} - Millis{1});
-    bench.feed(HaltOver{"drip"});
-    EXPECT_EQ(bench.state("m2"), Waiting);
-    bench.advance(Millis{1});
-
-    bench.feed(HaltOver{"drip"});
-
-    for (Step step = 2; step <= 200; ++step) {
-        ASSERT_EQ(bench.reason("m" + std::to_string(step)), Reason::SequenceHalted);
-    }
-    EXPECT_FALSE(bench.sequence().halt);
-    EXPECT_EQ(bench.sequence().expected, 201U);
-    EXPECT_EQ(bench.state("m202"), Held);
-    receive_steps(bench, {201});
-    EXPECT_EQ(bench.state("m201"), Ready);
-    bench.send("m201");
-    EXPECT_EQ(bench.state("m202"), Ready);
-    EXPECT_EQ(bench.view.steps.size(), 1U);
-}
-
-TEST(Sequence, SkipDuringAHaltReleasesNothing) {
-    Bench bench = halted();
-    bench.config.ordering.on_gap = config::OnGap::Skip;
-    receive_steps(bench, {3});
-    bench.advance(hours{24});
-    bench.wake("m3");
-    EXPECT_EQ(bench.state("m3"), Waiting);
-    EXPECT_TRUE(bench.sequence().halt);
-    EXPECT_EQ(bench.sequence().expected, 1U);
 }
 
 // --- spacing and delays ---

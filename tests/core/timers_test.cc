@@ -80,11 +80,11 @@ TEST(Timers, ExpiryInDoubtIsAmbiguous) {
     EXPECT_EQ(bench.reason("m"), Reason::ExpiredWhileInDoubt);
 }
 
-TEST(Timers, AHeldStepWithoutAnExpiryOfItsOwnNeverExpires) {
+TEST(Timers, AHeldStepWithoutAnExpiryOfItsOwnHasNoTimeToLive) {
     Bench bench;
     bench.config.ordering.on_gap = config::OnGap::Wait;
     bench.receive({.id = "m", .step = 2});
-    bench.advance(hours{24 * 30});
+    bench.advance(2 * bench.config.dispatch.default_ttl);
     bench.wake("m");
     EXPECT_EQ(bench.state("m"), Held);
 }

@@ -28,10 +28,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                  decoded.event->action == SuppressionEvent::Action::Unsuppress,
              "soft bounces expire, others never");
     };
-    const auto by_recipient = decoder.suppression(record, 0);
+    const auto by_recipient = decoder.suppression(record, 0, Instant::max());
     check(by_recipient);
     must(!by_recipient.event || by_recipient.recipient, "whom it concerns is known");
-    const auto by_address = decoder.address_suppression(record);
+    const auto by_address = decoder.address_suppression(record, Instant::max());
     check(by_address);
     must(!by_address.event || by_address.address, "which address it concerns is known");
     if (by_address.address) {

@@ -204,6 +204,32 @@ TEST(PartitionFairnessTest, AMessageInDoubtDoesNotStopARouteThatHasAnotherProvid
               ProviderFlow::kFailuresToOpen + 2);
 }
 
+// Such an answer may be about the account or about that message alone; the oldest message is not every probe.
+TEST(PartitionFairnessTest, AMessageThatTheAccountIsRefusedForBlocksNobody) {
+    RunnerBench bench;
+    bench.send("poison", "m");
+    std::size_t sent = 0;
+    std::size_t refused = 0;
+    for (int second = 0; second < 120; ++second) {
+        bench.advance(Millis{1'000});
+        if (second % 20 == 19) {
+            bench.send("r" + std::to_string(second), "m");
+        }
+        bench.settle();
+        while (bench.on_the_wire() > 0) {
+            const bool is_poison =
+                bench.dispatcher.submitted.front().request.body.find("poison") != std::string::npos;
+            (is_poison ? refused : sent) += 1;
+            bench.answer(is_poison ? 403 : 202);
+            bench.settle();
+        }
+    }
+    EXPECT_EQ(sent, 6U);
+    EXPECT_GT(refused, 5U);
+    EXPECT_LT(refused, 12U);
+    EXPECT_EQ(bench.state("poison", "m"), Ready);
+}
+
 TEST(PartitionFairnessTest, AMessageWhoseRouteIsGoneExpiresOnTime) {
     RunnerBench bench(with_two_routes());
     bench.send("ann", "m", R"("route":"bulk","send_at":"2025-12-01T10:00:00Z")");

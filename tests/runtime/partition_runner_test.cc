@@ -375,6 +375,43 @@ TEST(PartitionRunnerTest, AGapTimerWaitsForInputThatIsStillToBeRead) {
     EXPECT_EQ(bench.state("ann", "m1"), Sending);
 }
 
+TEST(PartitionRunnerTest, AClockThatIsAheadDoesNotMakeUnreadInputMissing) {
+    RunnerBench bench;
+    bench.send_step("ann", "m2", 2);
+    bench.settle();
+    bench.advance(bench.config.ordering.max_wait + Millis{1'000});
+    InputRecord record;
+    record.offset = bench.next_send++;
+    record.timestamp = bench.now.broker + Millis{5'000};
+    record.key = "bob";
+    record.value = "{}";
+    bench.runner->on_sends({record}, bench.next_send + 1, bench.now);
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m2"), Held);
+}
+
+TEST(PartitionRunnerTest, AResubscriptionFromTheFutureIsOneOfNow) {
+    RunnerBench bench;
+    InputRecord record;
+    record.offset = bench.next_suppression++;
+    record.timestamp = bench.now.broker + hours{1};
+    record.key = "ann";
+    record.value =
+        R"({"action":"unsuppress","recipient_id":"ann","reason":"unsubscribe","occurred_at":"2025-12-01T10:00:00Z"})";
+    bench.runner->on_suppressions({record}, bench.next_suppression);
+    bench.settle();
+    bench.advance(Millis{60'000});
+    record.offset = bench.next_suppression++;
+    record.timestamp = bench.now.broker;
+    record.value =
+        R"({"action":"suppress","recipient_id":"ann","reason":"unsubscribe","occurred_at":"2025-12-01T09:01:00Z"})";
+    bench.runner->on_suppressions({record}, bench.next_suppression);
+    bench.settle();
+    bench.send("ann", "m");
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m"), SuppressedAtSend);
+}
+
 TEST(PartitionRunnerTest, AGapTimerFiresOnceTheInputIsRead) {
     RunnerBench bench;
     bench.send_step("ann", "m2", 2);

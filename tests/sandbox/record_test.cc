@@ -150,7 +150,7 @@ TEST(Run, RefusesWhatItCannotDoWithTheDocumentedCodes) {
     for (const char* listen :
          {"", "nowhere", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:65536", ":80"}) {
         options.listen = listen;
-        EXPECT_EQ(run_child(options, nothing), 69) << listen;
+        EXPECT_EQ(run_child(options, nothing), 64) << listen;
     }
     Stand taken;
     options.listen = fmt::format("127.0.0.1:{}", taken.port());

@@ -12,8 +12,8 @@ constexpr std::size_t kPollMax = 100;
 }  // namespace
 
 SimAddresses::SimAddresses(Env& env, const Config& config, const std::shared_ptr<Process>& process,
-                           std::function<void()> fresher)
-    : env_(env), decoder_(config, env.broker.partitions(Topic::Sends)),
+                           std::function<Instant()> latest, std::function<void()> fresher)
+    : env_(env), decoder_(config, env.broker.partitions(Topic::Sends)), latest_(std::move(latest)),
       fresher_(std::move(fresher)) {
     for (PartitionId partition = 0; partition < env.broker.partitions(Topic::AddressSuppressions);
          ++partition) {
@@ -48,11 +48,12 @@ void SimAddresses::on_proof(BootInstant asked_at, const std::map<PartitionId, Of
 
 void SimAddresses::turn() {
     BootInstant fresh = BootInstant::max();
+    const Instant latest = latest_();
     for (Source& source : sources_) {
         std::vector<InputRecord> records;
         (void)source.stream->poll(records, kPollMax);
         for (const InputRecord& record : records) {
-            const Decoder::Suppression decoded = decoder_.address_suppression(record);
+            const Decoder::Suppression decoded = decoder_.address_suppression(record, latest);
             if (decoded.address && decoded.event) {
                 fold(rows_[decoded.address->value()], *decoded.event);
                 changes_[std::hash<std::string>{}(decoded.address->value()) % kStripes].fetch_add(

@@ -15,7 +15,7 @@ namespace postlane::sim {
 class SimAddresses final : public AddressView {
 public:
     SimAddresses(Env& env, const Config& config, const std::shared_ptr<Process>& process,
-                 std::function<void()> fresher);
+                 std::function<Instant()> latest, std::function<void()> fresher);
 
     std::optional<SuppressionRow> find(const AddressKey& key) const override;
     BootInstant fresh_since() const noexcept override;
@@ -34,6 +34,7 @@ private:
 
     Env& env_;
     Decoder decoder_;
+    const std::function<Instant()> latest_;
     const std::function<void()> fresher_;
     std::vector<Source> sources_;
     std::map<std::string, SuppressionRow> rows_;

@@ -68,12 +68,18 @@ Instance::Instance(Env& env, Esp& esp, const Config& config, Machine& machine, s
           },
           [this] { return clock_.boot_now(); }),
       dispatcher_(env, esp, config_, process_, clock_, registry_), ends_(env, process_),
-      addresses_(env, config_, process_,
-                 [this] {
-                     for (const auto& [id, owned] : partitions_) {
-                         owned.bell->ring();
-                     }
-                 }),
+      addresses_(
+          env, config_, process_,
+          [this] {
+              return broker_clock_.known()
+                         ? broker_clock_.at(clock_.boot_now()) + Decoder::kClockAhead
+                         : Instant::max();
+          },
+          [this] {
+              for (const auto& [id, owned] : partitions_) {
+                  owned.bell->ring();
+              }
+          }),
       freshness_(
           ends_, clock_, config_.suppression.max_staleness,
           [this](BootInstant asked_at, const std::map<PartitionId, Offset>& ends) {
