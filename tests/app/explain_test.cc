@@ -145,7 +145,7 @@ TEST_F(AskingTest, ExplainUnknownNamesTheHorizon) {
     const Finished finished = ask({"explain", "user-9"});
     EXPECT_EQ(finished.exit_code, 1);
     EXPECT_THAT(finished.out, StartsWith("UNKNOWN  the ledger knows no message"));
-    EXPECT_THAT(finished.out, HasSubstr("it reaches back to 2025-11-30"));
+    EXPECT_THAT(finished.out, HasSubstr("it forgets what ended before 2025-11-30"));
 }
 
 TEST_F(AskingTest, ProblemsHaveTheirExitCodes) {

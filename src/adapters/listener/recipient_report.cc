@@ -43,7 +43,43 @@ const SequenceRow* find_sequence(const RecipientFacts& facts, const std::string&
     return nullptr;
 }
 
-std::string sequence_sentence(const MessageRow& row, const RecipientFacts& facts) {
+bool is_live(const MessageRow& row) {
+    return !has_ended(row.state);
+}
+
+// A held step whose gap has closed waits for its turn; its row is not written for that.
+MessageState shown_state(const MessageRow& row, const RecipientFacts& facts) {
+    if (row.state == MessageState::Held && row.sequence) {
+        const SequenceRow* const sequence = find_sequence(facts, row.sequence->id);
+        if (sequence != nullptr && row.sequence->step <= sequence->known_through) {
+            return MessageState::Waiting;
+        }
+    }
+    return row.state;
+}
+
+// What happens to a held step at its wake.
+std::string gap_sentence(const MessageRow& row, const Config& config) {
+    if (!is_set(row.wake_at)) {
+        return "";
+    }
+    const std::string when = format_time(row.wake_at);
+    if (row.expires_at_given == row.wake_at) {
+        return "it expires at " + when;
+    }
+    switch (config.ordering.on_gap) {
+        case config::OnGap::DeadLetter:
+            return "it is given up at " + when + " (ordering.on_gap)";
+        case config::OnGap::Skip:
+            return "what is missing is passed over at " + when + " (ordering.on_gap)";
+        case config::OnGap::Wait:
+            return "it expires at " + when + " (ordering.max_halt_ms)";
+    }
+    return "";
+}
+
+std::string sequence_sentence(const MessageRow& row, const RecipientFacts& facts,
+                              const Config& config) {
     if (!row.sequence) {
         return "waits for its turn";
     }
@@ -52,6 +88,13 @@ std::string sequence_sentence(const MessageRow& row, const RecipientFacts& facts
         return fmt::format("step {} of {} waits for a lower step", row.sequence->step,
                            row.sequence->id);
     }
+    if (shown_state(row, facts) == MessageState::Held) {
+        const std::string end = gap_sentence(row, config);
+        return fmt::format("step {} of {} waits for step {}, which has not arrived{}",
+                           row.sequence->step, row.sequence->id,
+                           std::max(sequence->expected, sequence->known_through + 1),
+                           end.empty() ? "" : "; " + end);
+    }
     if (sequence->halt) {
         return fmt::format(
             "step {} of {} waits: step {} halted the sequence ({}), at the latest "
@@ -59,41 +102,78 @@ std::string sequence_sentence(const MessageRow& row, const RecipientFacts& facts
             row.sequence->step, row.sequence->id, sequence->halt->step,
             to_string(sequence->halt->reason), format_time(sequence->halt->until));
     }
-    const bool held = row.state == MessageState::Held;
-    return fmt::format(
-        "step {} of {} waits for step {}, which {}", row.sequence->step, row.sequence->id,
-        held ? std::max(sequence->expected, sequence->known_through + 1) : sequence->expected,
-        held ? "has not arrived" : "has not ended");
+    return fmt::format("step {} of {} waits for step {}, which has not ended", row.sequence->step,
+                       row.sequence->id, sequence->expected);
+}
+
+std::string ready_sentence(const MessageRow& row, const RecipientFacts& facts) {
+    if (row.wake_at > facts.as_of) {
+        return "ready: its provider refused the account, or this sender; tried again at " +
+               format_time(row.wake_at);
+    }
+    for (const auto& [id, other] : facts.messages) {
+        if (other.state == MessageState::Sending) {
+            return fmt::format(
+                "ready: waits for {}, another mail of this recipient that is with {}", id.value(),
+                other.intent ? other.intent->provider : other.provider);
+        }
+    }
+    return "ready: waits for a dispatch slot, its provider or a fresh view of the suppressions";
+}
+
+std::string retry_sentence(const MessageRow& row, const RecipientFacts& facts) {
+    const std::string next = row.wake_at > facts.as_of
+                                 ? "the next one at " + format_time(row.wake_at)
+                                 : "the next one is due";
+    return row.attempts == 0
+               ? fmt::format("the last attempt did not reach {}; {}",
+                             row.provider.empty() ? "its provider" : row.provider, next)
+               : fmt::format("attempt {} was not accepted; {}", row.attempts, next);
+}
+
+// What the row knows of the attempts of a message that was not sent.
+std::string attempts_sentence(const MessageRow& row) {
+    if (!is_set(row.first_attempt_at) || row.provider.empty()) {
+        return "";
+    }
+    return fmt::format(" ({} counted {}, the last with {})", row.attempts,
+                       row.attempts == 1 ? "attempt" : "attempts", row.provider);
+}
+
+// By recipient; entries by address are not at hand here.
+std::optional<SuppressionHit> suppression_of(const MessageRow& row, const RecipientFacts& facts,
+                                             const Config& config, Instant when) {
+    return SuppressionGate::check(facts.suppressions ? &*facts.suppressions : nullptr, nullptr,
+                                  {.category = row.category,
+                                   .sequence_id = row.sequence ? std::string_view(row.sequence->id)
+                                                               : std::string_view()},
+                                  config.suppression.transactional_categories, when)
+        .hit;
 }
 
 std::string suppressed_sentence(const MessageRow& row, const RecipientFacts& facts,
                                 const Config& config) {
-    const auto verdict = SuppressionGate::check(
-        facts.suppressions ? &*facts.suppressions : nullptr, nullptr,
-        {.category = row.category,
-         .sequence_id = row.sequence ? std::string_view(row.sequence->id) : std::string_view()},
-        config.suppression.transactional_categories, row.decided_at);
-    return verdict.hit ? "suppressed: " + describe(*verdict.hit)
-                       : "suppressed, by address or by an entry that has been lifted since; its "
-                         "outcome record names the entry";
+    const auto hit = suppression_of(row, facts, config, row.decided_at);
+    return hit ? "suppressed: " + describe(*hit)
+               : "suppressed, by address or by an entry that has been lifted since; its outcome "
+                 "record names the entry";
 }
 
-std::string sentence(const MessageRow& row, const RecipientFacts& facts, const Config& config) {
+std::string state_sentence(const MessageRow& row, const RecipientFacts& facts,
+                           const Config& config) {
     switch (row.state) {
         case MessageState::Held:
         case MessageState::Waiting:
-            return sequence_sentence(row, facts);
+            return sequence_sentence(row, facts, config);
         case MessageState::Scheduled:
             return "due at " + format_time(row.due_at);
         case MessageState::Ready:
-            return "ready: waits for a dispatch slot, its provider or a fresh view of the "
-                   "suppressions";
+            return ready_sentence(row, facts);
         case MessageState::Sending:
-            return fmt::format("being handed to {}; no answer yet",
+            return fmt::format("to be handed to {}, or already; no answer yet",
                                row.intent ? row.intent->provider : row.provider);
         case MessageState::Retrying:
-            return fmt::format("attempt {} was not accepted; the next one at {}", row.attempts,
-                               format_time(row.wake_at));
+            return retry_sentence(row, facts);
         case MessageState::Sent:
             return fmt::format("{} accepted it at {}", row.provider, format_time(row.decided_at));
         case MessageState::SuppressedAtSend:
@@ -102,9 +182,25 @@ std::string sentence(const MessageRow& row, const RecipientFacts& facts, const C
         case MessageState::Failed:
         case MessageState::DeadLettered:
         case MessageState::Ambiguous:
-            return fmt::format("{}: {}", to_string(row.reason), help_of(row.reason));
+            return fmt::format("{}: {}{}", to_string(row.reason), help_of(row.reason),
+                               attempts_sentence(row));
     }
     return "";
+}
+
+std::string sentence(const MessageRow& row, const RecipientFacts& facts, const Config& config) {
+    std::string text = state_sentence(row, facts, config);
+    if (!is_live(row)) {
+        return text;
+    }
+    if (!row.route.empty() && config.find_route(row.route) == nullptr) {
+        text +=
+            fmt::format("; its route {} is not configured: it stays until it expires", row.route);
+    }
+    if (const auto hit = suppression_of(row, facts, config, facts.as_of)) {
+        text += "; it will not be sent: suppressed, " + describe(*hit);
+    }
+    return text;
 }
 
 struct Entry {
@@ -127,15 +223,16 @@ std::vector<Entry> timeline(const MessageRow& row, const RecipientFacts& facts,
     // The clock of a key starts anew with every attempt until one is in doubt.
     add(row.first_attempt_at, row.maybe_executed ? "first attempt in doubt" : "last attempt",
         row.provider);
-    add(row.decided_at, std::string(to_string(row.state)), sentence(row, facts, config));
+    const MessageState shown = shown_state(row, facts);
+    add(row.decided_at, std::string(to_string(shown)), sentence(row, facts, config));
     if (!ended) {
-        add(row.due_at, "due", "");
-        if (row.wake_at != row.due_at) {
-            add(row.wake_at, "looked at again",
-                row.state == MessageState::Held ? "the missing step is given up by ordering.on_gap"
-                                                : "");
+        const bool behind = shown == MessageState::Held || shown == MessageState::Waiting;
+        const Instant expires = behind ? row.expires_at_given.value_or(Instant{}) : row.expires_at;
+        add(behind ? Instant{} : row.due_at, "due", "");
+        if (row.wake_at != row.due_at && row.wake_at != expires && shown != MessageState::Waiting) {
+            add(row.wake_at, "looked at again", "");
         }
-        add(row.expires_at, "expires", "not sent after this");
+        add(expires, "expires", "not sent after this");
     }
     std::stable_sort(entries.begin(), entries.end(),
                      [](const Entry& left, const Entry& right) { return left.at < right.at; });
@@ -150,7 +247,7 @@ json::object message_json(const MessageId& id, const MessageRow& row, const Reci
             {"at", format_time(entry.at)}, {"event", entry.event}, {"detail", entry.detail}});
     }
     json::object body{{"message_id", id.value()},
-                      {"verdict", to_string(row.state)},
+                      {"verdict", to_string(shown_state(row, facts))},
                       {"sentence", sentence(row, facts, config)},
                       {"attempts", row.attempts}};
     const auto add = [&body](const char* name, const std::string& text) {
@@ -225,9 +322,11 @@ std::vector<const Message*> latest_first(const RecipientFacts& facts) {
 }
 
 std::string unknown_sentence(const RecipientFacts& facts, bool one_message) {
-    return fmt::format("the ledger knows no {} (partition {}); it reaches back to {}",
-                       one_message ? "such message" : "message of this recipient", facts.partition,
-                       format_time(facts.ledger_reaches_back));
+    return fmt::format(
+        "the ledger knows no {} (partition {}); it forgets what ended before {}. A record that was "
+        "no message has its outcome and dead letter in their topics alone",
+        one_message ? "such message" : "message of this recipient", facts.partition,
+        format_time(facts.ledger_reaches_back));
 }
 
 }  // namespace
@@ -252,7 +351,7 @@ std::string recipient_report_json(const RecipientId& recipient,
                                ? sentence(ordered.front()->second, facts, config)
                                : fmt::format("all {} messages were sent", ordered.size());
     } else {
-        body["verdict"] = to_string((*decisive)->second.state);
+        body["verdict"] = to_string(shown_state((*decisive)->second, facts));
         body["sentence"] = sentence((*decisive)->second, facts, config);
         body["decisive_message_id"] = (*decisive)->first.value();
     }

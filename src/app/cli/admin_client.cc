@@ -149,6 +149,7 @@ Result<AdminReply> AdminClient::ask(const std::string& path, const std::string* 
         curl_slist_append(headers.get(), ("Authorization: Bearer " + token_.reveal()).c_str());
     }
     curl_easy_setopt(handle.get(), CURLOPT_URL, url.c_str());
+    curl_easy_setopt(handle.get(), CURLOPT_PATH_AS_IS, 1L);  // an id may be ".."
     curl_easy_setopt(handle.get(), CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(handle.get(), CURLOPT_HTTPHEADER, headers.get());
     curl_easy_setopt(handle.get(), CURLOPT_NOSIGNAL, 1L);

@@ -91,7 +91,7 @@ void print_report(dom::element report) {
         }
     }
     print_suppressions(report);
-    print("\nAs of {}. The ledger reaches back to {}.\n", text(report, "as_of"),
+    print("\nAs of {}. What ended before {} is forgotten.\n", text(report, "as_of"),
           text(report, "ledger_reaches_back"));
 }
 

@@ -83,6 +83,7 @@ class EndpointsTest : public testing::Test {
 protected:
     EndpointsTest() {
         config_.topics.sends = "postlane.sends";
+        config_.routes.push_back({.name = "default", .providers = {"main"}});
         config_.suppression.transactional_categories = {"transactional"};
         add_telemetry_routes(telemetry_, status_, [] { return std::string("metric 1\n"); });
         add_admin_routes(admin_routes_, admin_, status_, config_);
@@ -277,8 +278,9 @@ TEST_F(EndpointsTest, UnknownNamesTheHorizon) {
     const auto body = json(timeline("m-9"));
     EXPECT_EQ(text(body["verdict"]), "unknown");
     EXPECT_EQ(text(body["sentence"]),
-              "the ledger knows no such message (partition 3); it reaches back to "
-              "2025-11-30T09:00:00.000Z");
+              "the ledger knows no such message (partition 3); it forgets what ended before "
+              "2025-11-30T09:00:00.000Z. A record that was no message has its outcome and dead "
+              "letter in their topics alone");
 }
 
 TEST_F(EndpointsTest, ASuppressedMessageNamesTheEntry) {
@@ -305,14 +307,71 @@ TEST_F(EndpointsTest, AWaitingStepNamesWhatItWaitsFor) {
     const auto body = json(timeline());
     EXPECT_EQ(text(body["verdict"]), "held");
     EXPECT_EQ(text(body["sentence"]),
-              "step 3 of onboarding waits for step 2, which has not arrived");
+              "step 3 of onboarding waits for step 2, which has not arrived; it is given up at "
+              "2025-12-01T10:00:00.000Z (ordering.on_gap)");
 
-    admin_.recipient_facts.messages[0].second.state = MessageState::Waiting;
+    // The gap has closed; the row still says held.
+    admin_.recipient_facts.sequences[0].second.known_through = 3;
+    EXPECT_EQ(text(json(timeline())["verdict"]), "waiting");
+    EXPECT_EQ(text(json(timeline())["sentence"]),
+              "step 3 of onboarding waits for step 2, which has not ended");
+
     admin_.recipient_facts.sequences[0].second.halt =
         SequenceRow::Halt{.reason = Reason::NoIdempotency, .step = 2, .until = at(7200)};
     EXPECT_EQ(text(json(timeline())["sentence"]),
               "step 3 of onboarding waits: step 2 halted the sequence (no_idempotency), at the "
               "latest until 2025-12-01T11:00:00.000Z");
+}
+
+TEST_F(EndpointsTest, AReadyMessageSaysWhatKeepsIt) {
+    MessageRow& refused = add_message("m-1", MessageState::Ready, Reason::None, at(0));
+    admin_.recipient_facts.as_of = at(5);
+    refused.wake_at = at(12);
+    EXPECT_EQ(text(json(timeline())["sentence"]),
+              "ready: its provider refused the account, or this sender; tried again at "
+              "2025-12-01T09:00:12.000Z");
+    refused.wake_at = at(0);
+    add_message("m-2", MessageState::Sending, Reason::None, at(0)).provider = "main";
+    EXPECT_EQ(text(json(timeline())["messages"].at(0)["sentence"]),
+              "ready: waits for m-2, another mail of this recipient that is with main");
+}
+
+TEST_F(EndpointsTest, ARetryThatNeverReachedItsProviderSaysSo) {
+    MessageRow& row = add_message("m-1", MessageState::Retrying, Reason::None, at(0));
+    admin_.recipient_facts.as_of = at(5);
+    row.provider = "main";
+    row.wake_at = at(3);
+    EXPECT_EQ(text(json(timeline())["sentence"]),
+              "the last attempt did not reach main; the next one is due");
+    row.attempts = 2;
+    row.wake_at = at(9);
+    EXPECT_EQ(text(json(timeline())["sentence"]),
+              "attempt 2 was not accepted; the next one at 2025-12-01T09:00:09.000Z");
+}
+
+TEST_F(EndpointsTest, WhatCannotBeSentSaysSoBeforeItEnds) {
+    MessageRow& row = add_message("m-1", MessageState::Scheduled, Reason::None, at(0));
+    row.due_at = at(3600);
+    row.route = "gone";
+    admin_.recipient_facts.suppressions =
+        SuppressionRow{.entries = {{.scope = {},
+                                    .reason = SuppressionReason::Complaint,
+                                    .occurred_at = at(-60),
+                                    .expires_at = {}}},
+                       .clearings = {}};
+    EXPECT_EQ(text(json(timeline())["sentence"]),
+              "due at 2025-12-01T10:00:00.000Z; its route gone is not configured: it stays until "
+              "it expires; it will not be sent: suppressed, everything (complaint) since "
+              "2025-12-01T08:59:00.000Z");
+}
+
+TEST_F(EndpointsTest, AMessageThatWasGivenUpNamesItsAttempts) {
+    MessageRow& row = add_message("m-1", MessageState::Expired, Reason::TtlPassed, at(0));
+    row.provider = "main";
+    row.attempts = 3;
+    row.first_attempt_at = at(0);
+    EXPECT_THAT(text(json(timeline())["sentence"]),
+                testing::EndsWith("(3 counted attempts, the last with main)"));
 }
 
 TEST_F(EndpointsTest, EveryStateHasASentence) {
