@@ -108,17 +108,16 @@ std::string sequence_sentence(const MessageRow& row, const RecipientFacts& facts
 
 std::string ready_sentence(const MessageRow& row, const RecipientFacts& facts) {
     if (row.wake_at > facts.as_of) {
-        return "ready: its provider refused the account, or this sender; tried again at " +
+        return "its provider refused the account, or this sender; tried again at " +
                format_time(row.wake_at);
     }
     for (const auto& [id, other] : facts.messages) {
         if (other.state == MessageState::Sending) {
-            return fmt::format(
-                "ready: waits for {}, another mail of this recipient that is with {}", id.value(),
-                other.intent ? other.intent->provider : other.provider);
+            return fmt::format("waits for {}, another mail of this recipient that is with {}",
+                               id.value(), other.intent ? other.intent->provider : other.provider);
         }
     }
-    return "ready: waits for a dispatch slot, its provider or a fresh view of the suppressions";
+    return "waits for a dispatch slot, its provider or a fresh view of the suppressions";
 }
 
 std::string retry_sentence(const MessageRow& row, const RecipientFacts& facts) {

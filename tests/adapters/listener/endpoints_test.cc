@@ -328,12 +328,12 @@ TEST_F(EndpointsTest, AReadyMessageSaysWhatKeepsIt) {
     admin_.recipient_facts.as_of = at(5);
     refused.wake_at = at(12);
     EXPECT_EQ(text(json(timeline())["sentence"]),
-              "ready: its provider refused the account, or this sender; tried again at "
+              "its provider refused the account, or this sender; tried again at "
               "2025-12-01T09:00:12.000Z");
     refused.wake_at = at(0);
     add_message("m-2", MessageState::Sending, Reason::None, at(0)).provider = "main";
     EXPECT_EQ(text(json(timeline())["messages"].at(0)["sentence"]),
-              "ready: waits for m-2, another mail of this recipient that is with main");
+              "waits for m-2, another mail of this recipient that is with main");
 }
 
 TEST_F(EndpointsTest, ARetryThatNeverReachedItsProviderSaysSo) {
