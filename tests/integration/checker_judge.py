@@ -253,6 +253,7 @@ def one_request_at_a_time(facts, report):
 class _Step:
     """How one step of a sequence ended, from the outcomes."""
     outcome: str
+    reason: str
     decided_us: int | None
     resolved: bool
     accepted_us: int | None = None
@@ -262,8 +263,8 @@ def _steps_by_sequence(facts):
     """Yields (recipient, sequence, {step: _Step}, skipped steps, requests in order of arrival)."""
     marks = ",".join("?" * len(ENDS))
     ends = _rows(facts, f"""
-        SELECT i.recipient, i.sequence, i.step, x.outcome, x.decided_us, x.skipped, (SELECT count(*) FROM outcomes r
-          WHERE r.type = 'resolution' AND r.in_p = i.p AND r.in_o = i.o) AS resolved
+        SELECT i.recipient, i.sequence, i.step, x.outcome, x.reason, x.decided_us, x.skipped,
+          (SELECT count(*) FROM outcomes r WHERE r.type = 'resolution' AND r.in_p = i.p AND r.in_o = i.o) AS resolved
         FROM inputs i JOIN outcomes x ON x.type = 'outcome' AND x.in_p = i.p AND x.in_o = i.o
         WHERE i.sequence IS NOT NULL AND x.outcome IN ({marks}) ORDER BY i.recipient""", *ENDS)
     ends_by_recipient = itertools.groupby(ends, key=lambda row: row.recipient)
@@ -273,7 +274,7 @@ def _steps_by_sequence(facts):
             current, rows = next(ends_by_recipient, (None, ()))
         steps, skipped, by_sequence = defaultdict(dict), defaultdict(set), defaultdict(list)
         for row in rows if current == recipient else ():
-            steps[row.sequence][row.step] = _Step(row.outcome, row.decided_us, row.resolved > 0)
+            steps[row.sequence][row.step] = _Step(row.outcome, row.reason, row.decided_us, row.resolved > 0)
             skipped[row.sequence].update(json.loads(row.skipped))
         for request in requests:
             if request.sequence is not None:
@@ -323,7 +324,7 @@ def _lower_steps_ended(policy, recipient, sequence, steps, skipped, request, fir
         elif end.outcome == "ambiguous":
             if policy.on_ambiguous == "halt" and not end.resolved and still_halts(end):
                 yield Violation("halt", "G1", recipient, f"{where} though step {lower} is ambiguous")
-        elif policy.on_not_sent == "halt" and still_halts(end):
+        elif policy.on_not_sent == "halt" and end.reason != "sequence_halted" and still_halts(end):
             yield Violation("halt", "G1", recipient, f"{where} though step {lower} ended {end.outcome}")
         elif end.decided_us is not None and end.decided_us > request.t_rx_us + slack:
             yield Violation("order", "G1", recipient, f"{where} before step {lower} ended {end.outcome}")

@@ -320,7 +320,7 @@ class Feed:
         self._thread.join(5)
         self._acks.close()
 
-    def raw(self, topic, key, value, partition=None, headers=None):
+    def raw(self, topic, key, value, partition=None, headers=None, timestamp_ms=None):
         """`topic` is the contract's name for it, e.g. "sends"."""
         name = self._stack.topics[topic]
         started = time.time_ns() // 1000
@@ -339,6 +339,8 @@ class Feed:
         self.sends += topic == "sends"
         self.suppressions += topic == "suppressions"
         where = {} if partition is None else {"partition": partition}
+        if timestamp_ms is not None:
+            where["timestamp"] = timestamp_ms
         while True:
             try:
                 self._producer.produce(name, key=key, value=value, headers=headers, on_delivery=acknowledged, **where)

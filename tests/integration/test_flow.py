@@ -197,6 +197,14 @@ def test_gap_waits_by_policy(make_stack):
     assert outcomes.words("ann") == ["sent/accepted"] * 3
 
 
+def test_waiting_for_a_gap_ends_after_the_longest_halt(make_stack):
+    stack = make_stack(ordering={"max_wait_ms": 100, "max_halt_ms": 1500, "on_gap": "wait"})
+    stack.feed.step("ann", "drip", 2)
+    stack.instance().start()
+    stack.check(min_executed=0)
+    assert stack.outcomes.words("ann") == ["expired/sequence_halted"]
+
+
 def test_first_step_is_adopted_by_policy(make_stack):
     stack = make_stack(ordering={"first_step": "adopt"})
     stack.feed.step("ann", "drip", 7)
@@ -206,6 +214,17 @@ def test_first_step_is_adopted_by_policy(make_stack):
     stack.feed.step("ann", "drip", 6)
     stack.settle()
     assert stack.outcomes.words("ann") == ["sent/accepted", "sent/accepted", "dead_lettered/late_step"]
+
+
+def test_a_step_that_ends_before_its_turn_halts_by_policy(make_stack):
+    stack = make_stack(ordering={"on_not_sent": "halt", "max_halt_ms": 1500})
+    stack.feed.step("ann", "drip", 1, send_at=now(2000))
+    stack.feed.step("ann", "drip", 2, expires_at=now(800))
+    stack.feed.step("ann", "drip", 3)
+    stack.instance().start()
+    stack.check(min_executed=1)
+    # The second one ends first, while it waits.
+    assert stack.outcomes.words("ann") == ["expired/ttl_passed", "sent/accepted", "expired/sequence_halted"]
 
 
 @pytest.mark.parametrize("policy,expected", [

@@ -1,8 +1,10 @@
 """Nobody is mailed after unsubscribing: by recipient, by address, misrouted, while sending, under faults."""
 
+import json
 import random
 import time
 
+import pytest
 from checker_events import partition_of
 from checker_facts import read_topic
 from harness import eventually, now
@@ -97,6 +99,29 @@ def test_resubscribing_and_receipts(make_stack):
         results.setdefault(row["recipient_id"], []).append(row["result"])
     assert results["ann"] == ["applied", "applied", "superseded"]
     assert results["bob"][0] == results["cid"][0] == "applied"
+
+
+@pytest.mark.parametrize("topic", ["suppressions", "address_suppressions"])
+def test_a_resubscription_from_the_future_defeats_no_later_suppression(make_stack, topic):
+    stack = make_stack()
+    feed = stack.feed
+    key, who = ("ann", {"recipient_id": "ann"}) if topic == "suppressions" else (
+        "ann@example.com", {"email": "ann@example.com"})
+    stack.instance().start()
+    feed.send("clock", "m")
+    stack.settle()  # broker time is known now
+    ahead = 40 * 60_000  # a producer's clock; the broker takes up to an hour
+    feed.raw(topic, key.encode(), json.dumps({**who, "action": "unsuppress", "reason": "unsubscribe",
+                                              "occurred_at": now(ahead)}).encode(),
+             timestamp_ms=int(time.time() * 1000) + ahead)
+    feed.flush()
+    time.sleep(2.5)
+    feed.raw(topic, key.encode(), json.dumps({**who, "action": "suppress", "reason": "unsubscribe",
+                                              "occurred_at": now()}).encode())
+    feed.flush()
+    feed.send("ann", "m")
+    stack.settle()
+    assert stack.outcomes.words("ann") == ["suppressed_at_send/suppressed"]
 
 
 def test_a_misrouted_suppression_is_forwarded_and_holds(make_stack):
