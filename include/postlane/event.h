@@ -85,6 +85,9 @@ struct SuppressionEvent {
     Instant occurred_at{};              // already cut to the record's time
     std::optional<Instant> expires_at;  // soft_bounce only; its default already filled in
     bool made_effective = false;        // an invalid suppress that suppresses nevertheless
+    // An unsuppress from the future clears what is there as it says, but stands against later suppressions only as of
+    // this moment, or it would defeat every one of them.
+    std::optional<Instant> stands_as_of;
 };
 
 // Why a record did not decode. `detail` names the field and what is wrong, never a value.

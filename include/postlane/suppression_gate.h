@@ -57,9 +57,9 @@ public:
 enum class FoldResult : std::uint8_t { Applied, Superseded };
 
 // Folds one event into the row (protocol section 8). Order of arrival does not matter: any order of
-// the same events gives the same row. A tie in time leaves the recipient suppressed. Superseded:
-// something newer stands. The row may change all the same (a clearing is remembered), so write it
-// whenever it changed.
+// the same events gives the same row, but for an unsuppress from the future. A tie in time leaves the
+// recipient suppressed. Superseded: something newer stands. The row may change all the same (a clearing
+// is remembered), so write it whenever it changed.
 FoldResult fold(SuppressionRow& row, const SuppressionEvent& event);
 
 }  // namespace postlane

@@ -190,11 +190,7 @@ Result<void> Instance::open() {
     }
     address_service_ = std::make_unique<AddressService>(
         config_, *addresses_, *suppressions_, address_partitions_, metrics_,
-        [this] {
-            return broker_clock_.known()
-                       ? broker_clock_.at(clock_.boot_now()) + Decoder::kClockAhead
-                       : Instant::max();
-        },
+        [this] { return broker_clock_.at(clock_.boot_now()) + Decoder::kClockAhead; },
         [this] { wake_all(); });
     return address_service_->start(address_ends->address_suppressions);
 }

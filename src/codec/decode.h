@@ -39,8 +39,8 @@ public:
     };
     // A producer's clock may be ahead of the brokers' by this much.
     static constexpr Millis kClockAhead{1'000};
-    // A record of the suppressions topic that arrived on `partition`. An unsuppress counts as no later than `latest`,
-    // which is now plus kClockAhead.
+    // A record of the suppressions topic that arrived on `partition`. `latest` is now plus kClockAhead; what claims to
+    // be later is from the future (SuppressionEvent::stands_as_of).
     [[nodiscard]] Suppression suppression(const InputRecord& record, PartitionId partition,
                                           Instant latest);
     // A record of the address-suppressions topic. Any partition; the address is normalised again.

@@ -224,11 +224,10 @@ tl::expected<SuppressionEvent, Rejection> read_event(dom::object object,
     return SuppressionReader{fields, record_time}.read(doubt);
 }
 
-// A clearing from the future would defeat every suppression until then. A suppression from the future defeats only
-// clearings, and is left as it is: `latest` may come from a clock that is behind.
-void cut(tl::expected<SuppressionEvent, Rejection>& event, Instant latest) {
-    if (event && event->action == SuppressionEvent::Action::Unsuppress) {
-        event->occurred_at = std::min(event->occurred_at, latest);
+void bound(tl::expected<SuppressionEvent, Rejection>& event, Instant latest) {
+    if (event && event->action == SuppressionEvent::Action::Unsuppress &&
+        event->occurred_at > latest) {
+        event->stands_as_of = latest;
     }
 }
 
@@ -277,7 +276,7 @@ Decoder::Suppression Decoder::suppression(const InputRecord& record, PartitionId
         result.event = tl::unexpected<Rejection>(doubt);
     } else {
         result.event = read_event(*object, *fields, record.timestamp, doubt);
-        cut(result.event, latest);
+        bound(result.event, latest);
     }
     return result;
 }
@@ -311,7 +310,7 @@ Decoder::Suppression Decoder::address_suppression(const InputRecord& record, Ins
         result.event = tl::unexpected<Rejection>(doubt);
     } else {
         result.event = read_event(*object, fields, record.timestamp, doubt);
-        cut(result.event, latest);
+        bound(result.event, latest);
     }
     return result;
 }

@@ -10,7 +10,9 @@ namespace {
 constexpr Millis kQuickRefusals{5'000};  // younger than this, a refused message soon tries again
 constexpr Millis kAsideQuick{2'000};
 constexpr Millis kAsideMin{12'000};  // longer than an open circuit waits between two probes
-constexpr Millis kAsideMax{60'000};
+constexpr Millis kAsideMax{900'000};
+// Shorter than that: the message finds the circuit open, and the route's next provider.
+constexpr Millis kAsideToNext{500};
 
 bool takes_keys(const config::Provider& provider) {
     return provider.idempotency == config::Idempotency::Header;
@@ -108,8 +110,8 @@ std::optional<std::uint32_t> place_after(const Decision& decision, const Message
 
 // How long a message steps aside whose provider refused the account. Such an answer may concern this one message (a
 // sender that is not verified): were it the first again at once, it would be every probe of an open circuit, and nobody
-// else's turn would ever come. So, after a few quick ones, it waits longer than a probe does. Nothing counts how often
-// it was refused; its age tells as much.
+// else's turn would ever come. So, unless it is young, it waits longer than a circuit does between two probes. Nothing
+// counts how often it was refused; its age tells as much.
 Millis aside_after_refusal(Millis age) {
     return age < kQuickRefusals
                ? kAsideQuick
@@ -122,7 +124,10 @@ MessageState not_sent(const MessageRow& row) {
 }
 
 void refused_account(Decision& decision, const MessageId& id, MessageRow row) {
-    const Instant again = decision.now() + aside_after_refusal(decision.now() - row.due_at);
+    const Millis aside = place_after(decision, row)
+                             ? kAsideToNext
+                             : aside_after_refusal(decision.now() - row.due_at);
+    const Instant again = decision.now() + aside;
     const Instant wake_at = std::min(again, std::max(row.expires_at, decision.now()));
     decision.keep(id, std::move(row), MessageState::Ready, wake_at);
 }

@@ -99,9 +99,12 @@ void settle(Decision& decision, std::string_view sequence_id, SequenceRow& row) 
         }
         // It ended before its turn, which is now: the policy for its end counts as for any other's.
         const auto ended = decision.view().message(entry->message_id);
-        if (ended && halts(decision.config().ordering, ended->state)) {
-            halt(decision, row, entry->step, ended->reason);
-            return;  // the step stays taken until the halt is over
+        if (ended && has_ended(ended->state)) {
+            row.last_end_at = std::max(row.last_end_at, ended->decided_at);
+            if (halts(decision.config().ordering, ended->state)) {
+                halt(decision, row, entry->step, ended->reason);
+                return;  // the step stays taken until the halt is over
+            }
         }
         decision.add(ForgetStep{std::string(sequence_id), entry->step});
         row.expected = entry->step + 1;

@@ -171,7 +171,7 @@ FoldResult suppress(SuppressionRow& row, Entry entry) {
     return FoldResult::Applied;
 }
 
-FoldResult unsuppress(SuppressionRow& row, Clearing clearing) {
+FoldResult unsuppress(SuppressionRow& row, Clearing clearing, Instant stands_as_of) {
     for (const Clearing& known : row.clearings) {
         if (includes(known, clearing)) {
             return known.occurred_at > clearing.occurred_at ? FoldResult::Superseded
@@ -182,8 +182,13 @@ FoldResult unsuppress(SuppressionRow& row, Clearing clearing) {
         std::erase_if(row.entries, [&](const Entry& e) { return clears(clearing, e); });
     const bool newer_stands = std::any_of(row.entries.begin(), row.entries.end(),
                                           [&](const Entry& e) { return matches(clearing, e); });
-    std::erase_if(row.clearings, [&](const Clearing& known) { return includes(clearing, known); });
-    insert_sorted(row.clearings, std::move(clearing));
+    clearing.occurred_at = stands_as_of;
+    if (std::none_of(row.clearings.begin(), row.clearings.end(),
+                     [&](const Clearing& known) { return includes(known, clearing); })) {
+        std::erase_if(row.clearings,
+                      [&](const Clearing& known) { return includes(clearing, known); });
+        insert_sorted(row.clearings, std::move(clearing));
+    }
     if (row.clearings.size() > kClearingsMax) {
         // Forgetting one can only let an old suppression stand that it would have cleared.
         row.clearings.erase(row.clearings.begin());
@@ -220,7 +225,7 @@ FoldResult fold(SuppressionRow& row, const SuppressionEvent& event) {
     if (event.reason != SuppressionReason::Manual) {
         clearing.reason = event.reason;
     }
-    return unsuppress(row, std::move(clearing));
+    return unsuppress(row, std::move(clearing), event.stands_as_of.value_or(event.occurred_at));
 }
 
 }  // namespace postlane

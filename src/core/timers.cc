@@ -84,9 +84,15 @@ void on(Decision& decision, const StepReached& input) {
     const Timing timing =
         timing_of(input.event, recorded_at, sequence->last_end_at, decision.config());
     row->due_at = timing.due_at;
-    // The default time to live counts from now on, however long a missing step was waited for.
-    row->expires_at = input.event.expires_at.value_or(
-        std::max(timing.expires_at, decision.now() + decision.config().dispatch.default_ttl));
+    row->expires_at = timing.expires_at;
+    if (!input.event.expires_at) {
+        // The default time to live does not count while a missing step was waited for; but an outage, or an old topic,
+        // makes no step younger.
+        const Millis waited = std::clamp(decision.now() - row->received_at, Millis{0},
+                                         decision.config().ordering.max_wait);
+        row->expires_at = std::max(row->expires_at,
+                                   recorded_at + waited + decision.config().dispatch.default_ttl);
+    }
     place(decision, input.message_id, *std::move(row), input.event, /*at_acceptance=*/false);
 }
 

@@ -104,7 +104,8 @@ bool PartitionRunner::offer(const RecipientId& recipient, const MessageId& id,
     item.recipient = recipient;
     item.message_id = id;
     item.route = row.route;
-    item.due_at = row.due_at;
+    // One that stepped aside (its account was refused) lost its place to those that were due meanwhile.
+    item.due_at = row.state == MessageState::Ready ? std::max(row.due_at, row.wake_at) : row.due_at;
     item.input_offset = row.input_offset;
     item.expires_at = row.expires_at;
     item.ready_since = since;

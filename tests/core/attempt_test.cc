@@ -246,8 +246,11 @@ TEST(Attempt, AccountRefusedStepsAsideSoThatOthersAreTried) {
     EXPECT_EQ(aside(), Millis{12'000});
     bench.advance(Millis{95'000});
     EXPECT_EQ(aside(), Millis{25'000});
-    bench.advance(std::chrono::hours{1});
-    EXPECT_EQ(aside(), Millis{60'000});
+    bench.advance(std::chrono::hours{2});
+    EXPECT_EQ(aside(), Millis{900'000});
+    bench.config.routes[0].providers = {"keyed", "plain"};
+    EXPECT_EQ(aside(), Millis{500}) << "it goes on to the next provider";
+    bench.config.routes[0].providers = {"keyed"};
     bench.advance(bench.row("m").expires_at - bench.now - Millis{10});
     EXPECT_EQ(aside(), Millis{10});
 }

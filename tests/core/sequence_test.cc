@@ -276,6 +276,21 @@ TEST(Sequence, ADefaultTimeToLiveBeginsWhenTheGapIsGivenUp) {
     EXPECT_EQ(bench.row("m2").expires_at, bench.now + hours{1});
 }
 
+// Neither an outage nor an old topic makes a step younger.
+TEST(Sequence, WaitingForAGapBlastsNothingOld) {
+    Bench outage = bench_with(config::OnGap::Skip);
+    receive_steps(outage, {2});
+    outage.advance(days{20});
+    outage.wake("m2");
+    EXPECT_EQ(outage.reason("m2"), Reason::TtlPassed);
+
+    Bench old_topic = bench_with(config::OnGap::Skip);
+    old_topic.receive({.id = "m2", .step = 2, .recorded_at = old_topic.now - days{20}});
+    old_topic.advance(old_topic.config.ordering.max_wait);
+    old_topic.wake("m2");
+    EXPECT_EQ(old_topic.reason("m2"), Reason::TtlPassed);
+}
+
 TEST(Sequence, SkippedStepsThatNobodyFollowsAreNamedByTheNextThatArrives) {
     Bench bench = bench_with(config::OnGap::Skip);
     receive_steps(bench, {1});

@@ -31,14 +31,15 @@ Scope sequence(std::string name) {
 
 SuppressionEvent suppress(SuppressionReason reason, Scope scope, std::int64_t occurred_at,
                           std::optional<std::int64_t> expires_at = {}) {
-    SuppressionEvent event{Action::Suppress, reason, std::move(scope), at(occurred_at), {}, false};
+    SuppressionEvent event{
+        Action::Suppress, reason, std::move(scope), at(occurred_at), {}, false, {}};
     if (expires_at) {
         event.expires_at = at(*expires_at);
     }
     return event;
 }
 SuppressionEvent unsuppress(SuppressionReason reason, Scope scope, std::int64_t occurred_at) {
-    return {Action::Unsuppress, reason, std::move(scope), at(occurred_at), {}, false};
+    return {Action::Unsuppress, reason, std::move(scope), at(occurred_at), {}, false, {}};
 }
 
 const std::vector<std::string> kTransactional{"transactional", "security"};
@@ -183,6 +184,17 @@ TEST(Gate, SoftBounceEndsWhenItSays) {
 }
 
 // --- one event after the other ---
+
+// A producer's clock is ahead: what it resubscribes is lifted, and what anybody stops later is stopped.
+TEST(FoldFromTheFuture, LiftsWhatIsThereAndDefeatsNothingLater) {
+    SuppressionEvent resubscribed = unsuppress(Unsubscribe, everything(), 500);
+    resubscribed.stands_as_of = at(101);
+    SuppressionRow row = folded({suppress(Unsubscribe, everything(), 498), resubscribed});
+    EXPECT_FALSE(ask(row, Mail{"marketing", ""}));
+    EXPECT_EQ(fold(row, suppress(Unsubscribe, everything(), 100)), FoldResult::Superseded);
+    EXPECT_EQ(fold(row, suppress(Unsubscribe, everything(), 160)), FoldResult::Applied);
+    EXPECT_TRUE(ask(row, Mail{"marketing", ""}));
+}
 
 struct FoldRow {
     std::string name;

@@ -204,15 +204,19 @@ TEST(PartitionFairnessTest, AMessageInDoubtDoesNotStopARouteThatHasAnotherProvid
               ProviderFlow::kFailuresToOpen + 2);
 }
 
-// Such an answer may be about the account or about that message alone; the oldest message is not every probe.
-TEST(PartitionFairnessTest, AMessageThatTheAccountIsRefusedForBlocksNobody) {
+class RefusedMessages : public testing::TestWithParam<int> {};
+
+// Such an answer may be about the account or about that message alone; the oldest messages are not every probe.
+TEST_P(RefusedMessages, BlockNobody) {
     RunnerBench bench;
-    bench.send("poison", "m");
-    std::size_t sent = 0;
-    std::size_t refused = 0;
-    for (int second = 0; second < 120; ++second) {
+    for (int number = 0; number < GetParam(); ++number) {
+        bench.send("poison" + std::to_string(number), "m");
+    }
+    int sent = 0;
+    int refused = 0;
+    for (int second = 0; second < 7'200; ++second) {
         bench.advance(Millis{1'000});
-        if (second % 20 == 19) {
+        if (second % 60 == 19) {
             bench.send("r" + std::to_string(second), "m");
         }
         bench.settle();
@@ -224,10 +228,31 @@ TEST(PartitionFairnessTest, AMessageThatTheAccountIsRefusedForBlocksNobody) {
             bench.settle();
         }
     }
-    EXPECT_EQ(sent, 6U);
-    EXPECT_GT(refused, 5U);
-    EXPECT_LT(refused, 12U);
-    EXPECT_EQ(bench.state("poison", "m"), Ready);
+    EXPECT_EQ(sent, 120);
+    EXPECT_GT(refused, 5 * GetParam());
+    EXPECT_EQ(bench.state("poison0", "m"), Ready);
+}
+
+INSTANTIATE_TEST_SUITE_P(Some, RefusedMessages, testing::Values(1, 8, 50));
+
+TEST(PartitionFairnessTest, AnAccountThatIsRefusedLeavesItsMailToTheNextProvider) {
+    for (const Millis age : {Millis{0}, Millis{3'600'000}}) {
+        Config config = with_two_routes();
+        config.routes[0].providers = {"esp", "other"};
+        RunnerBench bench(config);
+        bench.send("ann", "m");
+        bench.settle();
+        bench.advance(age);
+        for (int tick = 0; tick < 50 && bench.state("ann", "m") != Sent; ++tick) {
+            bench.settle();
+            while (bench.on_the_wire() > 0) {
+                bench.answer(bench.dispatcher.submitted.front().provider == 0 ? 401 : 202);
+                bench.settle();
+            }
+            bench.advance(Millis{100});
+        }
+        EXPECT_EQ(bench.state("ann", "m"), Sent);
+    }
 }
 
 TEST(PartitionFairnessTest, AMessageWhoseRouteIsGoneExpiresOnTime) {

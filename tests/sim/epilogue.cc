@@ -344,6 +344,26 @@ std::string steady_suppressions(World& world) {
     return trouble + good_end(world);
 }
 
+// For a minute an account may not send: some requests find that out, a few ask whether it still is so, and the rest
+// waits.
+std::string account_is_refused(World& world) {
+    // By one process: five that open the circuit, and its probes.
+    constexpr std::size_t kAskedAtMost = 25;
+    const std::size_t before = world.esp().requests().size();
+    world.env().faults.esp_account = 1;
+    for (int number = 0; number < 60; ++number) {
+        (void)send(world, "x" + std::to_string(number), "refused");
+        world.run_for(kSecond);
+    }
+    const std::size_t asked = world.esp().requests().size() - before;
+    world.env().faults.esp_account = 0;
+    std::string trouble = good_end(world);
+    if (asked > kAskedAtMost * static_cast<std::size_t>(world.options().instances)) {
+        trouble += fmt::format("a provider that refuses was asked {} times\n", asked);
+    }
+    return trouble;
+}
+
 }  // namespace
 
 std::string_view to_string(Epilogue epilogue) {
@@ -366,6 +386,8 @@ std::string_view to_string(Epilogue epilogue) {
             return "a lane backs off";
         case Epilogue::SteadySuppressions:
             return "suppressions keep coming";
+        case Epilogue::AccountIsRefused:
+            return "an account is refused";
     }
     return "none";
 }
@@ -393,6 +415,8 @@ std::optional<std::string> judged(World& world, Epilogue epilogue) {
             return lane_backs_off(world);
         case Epilogue::SteadySuppressions:
             return steady_suppressions(world);
+        case Epilogue::AccountIsRefused:
+            return account_is_refused(world);
     }
     return std::nullopt;
 }

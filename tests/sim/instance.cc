@@ -70,11 +70,7 @@ Instance::Instance(Env& env, Esp& esp, const Config& config, Machine& machine, s
       dispatcher_(env, esp, config_, process_, clock_, registry_), ends_(env, process_),
       addresses_(
           env, config_, process_,
-          [this] {
-              return broker_clock_.known()
-                         ? broker_clock_.at(clock_.boot_now()) + Decoder::kClockAhead
-                         : Instant::max();
-          },
+          [this] { return broker_clock_.at(clock_.boot_now()) + Decoder::kClockAhead; },
           [this] {
               for (const auto& [id, owned] : partitions_) {
                   owned.bell->ring();

@@ -190,7 +190,7 @@ Options swarm_options(std::uint64_t seed) {
     if (options.traffic.routes.empty()) {
         options.traffic.routes.push_back("keyed");
     }
-    constexpr auto kEpilogues = static_cast<std::size_t>(Epilogue::SteadySuppressions);
+    constexpr auto kEpilogues = static_cast<std::size_t>(Epilogue::AccountIsRefused);
     if (random.chance(0.5)) {
         options.epilogue = static_cast<Epilogue>(1 + random.below(kEpilogues));
     }

@@ -56,6 +56,7 @@ constexpr std::array kMustHappen{
     "old input comes again",
     "a lane backs off",
     "suppressions keep coming",
+    "an account is refused",
     "end_offsets_unavailable",
     "input_held_at_stable_offset",
     "hook_refused/deadline_passed",

@@ -32,6 +32,7 @@ enum class Epilogue : std::uint8_t {
     OldInputComesAgain,
     LaneBacksOff,
     SteadySuppressions,
+    AccountIsRefused,
 };
 
 struct Options {

@@ -196,8 +196,11 @@ std::string sentence(const MessageRow& row, const RecipientFacts& facts, const C
         text +=
             fmt::format("; its route {} is not configured: it stays until it expires", row.route);
     }
-    if (const auto hit = suppression_of(row, facts, config, facts.as_of)) {
-        text += "; it will not be sent: suppressed, " + describe(*hit);
+    if (row.state == MessageState::Sending || row.maybe_executed) {
+        return text;
+    }
+    if (const auto hit = suppression_of(row, facts, config, std::max(facts.as_of, row.due_at))) {
+        text += "; as things stand it will not be sent: suppressed, " + describe(*hit);
     }
     return text;
 }

@@ -359,10 +359,11 @@ TEST_F(EndpointsTest, WhatCannotBeSentSaysSoBeforeItEnds) {
                                     .occurred_at = at(-60),
                                     .expires_at = {}}},
                        .clearings = {}};
-    EXPECT_EQ(text(json(timeline())["sentence"]),
-              "due at 2025-12-01T10:00:00.000Z; its route gone is not configured: it stays until "
-              "it expires; it will not be sent: suppressed, everything (complaint) since "
-              "2025-12-01T08:59:00.000Z");
+    EXPECT_EQ(
+        text(json(timeline())["sentence"]),
+        "due at 2025-12-01T10:00:00.000Z; its route gone is not configured: it stays until "
+        "it expires; as things stand it will not be sent: suppressed, everything (complaint) since "
+        "2025-12-01T08:59:00.000Z");
 }
 
 TEST_F(EndpointsTest, AMessageThatWasGivenUpNamesItsAttempts) {
