@@ -10,7 +10,7 @@ namespace {
 constexpr Millis kQuickRefusals{5'000};  // younger than this, a refused message soon tries again
 constexpr Millis kAsideQuick{2'000};
 constexpr Millis kAsideMin{12'000};  // longer than an open circuit waits between two probes
-constexpr Millis kAsideMax{900'000};
+constexpr Millis kAsideMax{300'000};
 // Shorter than that: the message finds the circuit open, and the route's next provider.
 constexpr Millis kAsideToNext{500};
 

@@ -247,7 +247,7 @@ TEST(Attempt, AccountRefusedStepsAsideSoThatOthersAreTried) {
     bench.advance(Millis{95'000});
     EXPECT_EQ(aside(), Millis{25'000});
     bench.advance(std::chrono::hours{2});
-    EXPECT_EQ(aside(), Millis{900'000});
+    EXPECT_EQ(aside(), Millis{300'000});
     bench.config.routes[0].providers = {"keyed", "plain"};
     EXPECT_EQ(aside(), Millis{500}) << "it goes on to the next provider";
     bench.config.routes[0].providers = {"keyed"};

@@ -347,8 +347,8 @@ std::string steady_suppressions(World& world) {
 // For a minute an account may not send: some requests find that out, a few ask whether it still is so, and the rest
 // waits.
 std::string account_is_refused(World& world) {
-    // By one process: five that open the circuit, and its probes.
-    constexpr std::size_t kAskedAtMost = 25;
+    // By one process: five that open the circuit, its probes, and some to spare.
+    constexpr std::size_t kAskedAtMost = 40;
     const std::size_t before = world.esp().requests().size();
     world.env().faults.esp_account = 1;
     for (int number = 0; number < 60; ++number) {
