@@ -61,15 +61,15 @@ public:
     // When the next one should be that is not large.
     [[nodiscard]] BootInstant next(const Load& load) const {
         // About 2 ms of CPU a transaction (librdkafka 2.0.2), and as much again in the broker: with this, transactions
-        // take at most about half a core while there is time, and a tenth when throughput matters.
-        const auto per_partition = load.busy ? Millis{24} : Millis{4};
+        // take at most about two thirds of a core while there is time, and a tenth when throughput matters.
+        const auto per_partition = load.busy ? Millis{24} : Millis{3};
         const auto interval = per_partition * static_cast<Millis::rep>(
                                                   std::max<std::size_t>(load.active_partitions, 1));
         // A busy partition publishes how fresh its view is once per transaction; the requests of the one before must
         // not find it too old.
         const Millis most = load.busy ? load.staleness_max * 2 / 3 : Millis{250};
         // Commits that take long wait for each other, in the broker or for a CPU: more of them would only wait longer.
-        const int spared = load.active_partitions > 1 ? 5 : 2;
+        const int spared = load.active_partitions > 1 ? 4 : 2;
         const Millis least =
             load.busy ? Millis{40}
                       : std::max(Millis{10}, std::chrono::duration_cast<Millis>(spared * typical_));
