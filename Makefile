@@ -43,7 +43,7 @@ check: install ## format, clang-tidy and the tests under the sanitizers
 
 bench: install ## drain a preloaded topic beside the floor program and print both
 	@cmake --preset release --log-level=WARNING
-	@cmake --build --preset release --target postlane postlane-bench-floor postlane-bench-load postlane-bench-ledger
+	@cmake --build --preset release --target postlane postlane-sandbox postlane-bench-floor postlane-bench-load postlane-bench-ledger
 	@/usr/bin/python3 bench/run.py
 
 fuzz: install ## run every fuzz target for MINUTES=5; TARGETS="core_step ..." for some of them
