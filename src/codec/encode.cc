@@ -21,25 +21,44 @@ void append_length_prefixed(std::string& out, std::string_view bytes) {
     out.append(bytes);
 }
 
-// RFC 4648 section 5, without padding.
-std::string base64url(const unsigned char* bytes, std::size_t count) {
-    constexpr std::string_view kAlphabet =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    std::string result;
-    result.reserve((count * 4 + 2) / 3);
-    std::uint32_t buffer = 0;
-    unsigned bits = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-        buffer = (buffer << 8U | bytes[i]) & 0xffffU;
-        bits += 8;
-        while (bits >= 6) {
-            bits -= 6;
-            result.push_back(kAlphabet[buffer >> bits & 0x3fU]);
+using Sha256 = std::array<unsigned char, 32>;
+
+// EVP_Digest looks its algorithm up by name and makes a context each time, which costs more than the digest of a key.
+class Sha256Context {
+public:
+    Sha256Context()
+        : algorithm_(EVP_MD_fetch(nullptr, "SHA2-256", nullptr)), context_(EVP_MD_CTX_new()) {}
+    ~Sha256Context() {
+        EVP_MD_CTX_free(context_);
+        EVP_MD_free(algorithm_);
+    }
+    Sha256Context(const Sha256Context&) = delete;
+    Sha256Context& operator=(const Sha256Context&) = delete;
+
+    Sha256 digest(std::string_view bytes) {
+        Sha256 result{};
+        unsigned length = 0;
+        if (EVP_DigestInit_ex2(context_, algorithm_, nullptr) != 1 ||
+            EVP_DigestUpdate(context_, bytes.data(), bytes.size()) != 1 ||
+            EVP_DigestFinal_ex(context_, result.data(), &length) != 1 || length != result.size()) {
+            std::abort();  // a key that is not this one could send twice
         }
+        return result;
     }
-    if (bits > 0) {
-        result.push_back(kAlphabet[buffer << (6 - bits) & 0x3fU]);
-    }
+
+private:
+    EVP_MD* const algorithm_;
+    EVP_MD_CTX* const context_;
+};
+
+// RFC 4648 section 5, without padding.
+std::string base64url(const Sha256& bytes) {
+    constexpr std::size_t kDigits = (Sha256{}.size() * 4 + 2) / 3;
+    std::array<unsigned char, kDigits + 2> text{};  // OpenSSL adds one "=" and a NUL
+    EVP_EncodeBlock(text.data(), bytes.data(), static_cast<int>(bytes.size()));
+    std::string result(text.begin(), text.begin() + kDigits);
+    std::replace(result.begin(), result.end(), '+', '-');
+    std::replace(result.begin(), result.end(), '/', '_');
     return result;
 }
 
@@ -154,17 +173,13 @@ std::string_view result_word(SuppressionReceipt::Result result) noexcept {
 
 std::string idempotency_key(const RecipientId& recipient, const MessageId& message) {
     // Lengths keep ("ab", "c") and ("a", "bc") apart. Providers remember keys: never change this.
-    std::string bytes = "postlane-id-1";
+    std::string bytes;
+    bytes.reserve(64 + recipient.value().size() + message.value().size());
+    bytes = "postlane-id-1";
     append_length_prefixed(bytes, recipient.value());
     append_length_prefixed(bytes, message.value());
-    std::array<unsigned char, 32> digest{};
-    unsigned length = 0;
-    if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &length, EVP_sha256(), nullptr) !=
-            1 ||
-        length != digest.size()) {
-        std::abort();  // a key that is not this one could send twice
-    }
-    return base64url(digest.data(), digest.size());
+    thread_local Sha256Context sha256;
+    return base64url(sha256.digest(bytes));
 }
 
 OutRecord encode_outcome(const Config& config, PartitionId partition, const OutcomeRecord& outcome,

@@ -27,6 +27,19 @@ Writer local_key(char kind) {
     return out;
 }
 
+Writer step_keys(const RecipientId& recipient, std::string_view sequence_id) {
+    Writer out = local_key(kStep);
+    out.text(recipient.value());
+    out.text(sequence_id);
+    return out;
+}
+
+Writer wake_keys(std::string_view route) {
+    Writer out = local_key(kWake);
+    out.text(route);
+    return out;
+}
+
 Reader local_key(char kind, std::string_view bytes) {
     Reader in(bytes);
     in.require(in.u8() == kLocal);
@@ -107,15 +120,11 @@ std::string ledger_keys_end() {
 }
 
 std::string step_prefix(const RecipientId& recipient, std::string_view sequence_id) {
-    Writer out = local_key(kStep);
-    out.text(recipient.value());
-    out.text(sequence_id);
-    return out.take();
+    return step_keys(recipient, sequence_id).take();
 }
 
 std::string step_key(const RecipientId& recipient, std::string_view sequence_id, Step step) {
-    Writer out;
-    out.rest(step_prefix(recipient, sequence_id));
+    Writer out = step_keys(recipient, sequence_id);
     out.big_endian(step);
     return out.take();
 }
@@ -177,14 +186,11 @@ Result<StepEntry> decode_step(std::string_view key, std::string_view value) {
 }
 
 std::string wake_prefix(std::string_view route) {
-    Writer out = local_key(kWake);
-    out.text(route);
-    return out.take();
+    return wake_keys(route).take();
 }
 
 std::string wake_key(const Wake& wake) {
-    Writer out;
-    out.rest(wake_prefix(wake.route));
+    Writer out = wake_keys(wake.route);
     out.big_endian_signed(wake.at.time_since_epoch().count());
     out.big_endian_signed(wake.input_offset);
     out.u8(static_cast<std::uint8_t>(wake.target));

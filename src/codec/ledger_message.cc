@@ -245,7 +245,8 @@ void take_lasting_fields(Reader& in, MessageRow& row, const MessageFlags& flags)
 
 std::string encode(const MessageRow& row) {
     const MessageFlags flags = flags_of(row);
-    Writer out = versioned();
+    constexpr std::size_t kBesidesPayload = 256;
+    Writer out = versioned(kBesidesPayload + (row.payload ? row.payload->value.size() : 0));
     out.u8(static_cast<std::uint8_t>(row.state));  // peek_message_state() finds it here
     out.u8(static_cast<std::uint8_t>(row.reason));
     out.varint(flags.bits());

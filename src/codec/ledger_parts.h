@@ -35,8 +35,8 @@ inline tl::unexpected<Error> corrupt(std::string_view what, std::string_view byt
                 fmt::format("{}: {} bytes that make no sense", what, bytes.size()));
 }
 
-inline Writer versioned() {
-    Writer out;
+inline Writer versioned(std::size_t expected = 64) {
+    Writer out(expected);
     out.u8(kVersion);
     return out;
 }

@@ -64,15 +64,22 @@ private:
         if (at_ >= text_.size() || text_[at_] != '"') {
             return false;
         }
-        ++at_;
-        while (at_ < text_.size() && text_[at_] != '"') {
-            at_ += text_[at_] == '\\' ? 2U : 1U;
+        const std::size_t start = ++at_;
+        for (;;) {
+            const std::size_t quote = text_.find('"', at_);
+            if (quote == std::string_view::npos) {
+                return false;
+            }
+            at_ = quote + 1;
+            // Escaped, if an odd number of backslashes stands before it.
+            std::size_t plain = quote;
+            while (plain > start && text_[plain - 1] == '\\') {
+                --plain;
+            }
+            if ((quote - plain) % 2 == 0) {
+                return true;
+            }
         }
-        if (at_ >= text_.size()) {
-            return false;
-        }
-        ++at_;
-        return true;
     }
     bool skip_value() {
         skip_blanks();

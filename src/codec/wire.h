@@ -17,6 +17,9 @@ namespace postlane::wire {
 
 class Writer {
 public:
+    // Room for `expected` bytes at once: most keys and small rows fit into the default.
+    explicit Writer(std::size_t expected = 64) { bytes_.reserve(expected); }
+
     void u8(std::uint8_t value) { bytes_.push_back(static_cast<char>(value)); }
 
     // LEB128: seven bits a byte, least significant first.

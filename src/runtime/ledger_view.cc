@@ -71,21 +71,26 @@ const std::optional<MessageRow>& LedgerView::stored_message(const std::string& k
 }
 
 std::optional<MessageRow> LedgerView::message(const MessageId& id) const {
+    const MessageRow* const row = find_message(id);
+    return row == nullptr ? std::nullopt : std::optional<MessageRow>(*row);
+}
+
+const MessageRow* LedgerView::find_message(const MessageId& id) const {
     const std::string key = ledger::message_key(recipient_, id);
     if (const auto in_batch = messages_.find(key); in_batch != messages_.end()) {
-        return in_batch->second.row;
+        return &in_batch->second.row;
     }
     if (const auto open = pinned_.find(key); open != pinned_.end()) {
-        return open->second.row;
+        return &open->second.row;
     }
     if (const auto row = rows_.find(key); row != rows_.end() && !row->second.value) {
-        return std::nullopt;  // expired in this batch
+        return nullptr;  // expired in this batch
     }
     const std::optional<MessageRow>& row = stored_message(key);
-    if (row && has_ended(row->state) && row->row_expires_at <= now_) {
-        return std::nullopt;
+    if (!row || (has_ended(row->state) && row->row_expires_at <= now_)) {
+        return nullptr;
     }
-    return row;
+    return &*row;
 }
 
 std::optional<SequenceRow> LedgerView::sequence(std::string_view sequence_id) const {
@@ -218,7 +223,7 @@ const MessageRow& LedgerView::put(PutMessage effect) {
     if (in_batch->second.order != 0 && in_batch->second.row.sequence != effect.row.sequence) {
         // Ended and admitted again with another step: only this record says that the first step is free.
         superseded_.emplace_back(in_batch->second.order,
-                                 Sealed{key, ledger::encode(in_batch->second.row), true});
+                                 Sealed{key, ledger::encode(in_batch->second.row), false, true});
     }
     MessageRow& row = in_batch->second.row;
     row = std::move(effect.row);
@@ -283,10 +288,12 @@ std::vector<OutRecord> LedgerView::ledger_records(PartitionId partition) {
     std::vector<std::pair<std::uint64_t, Sealed>> ordered = std::exchange(superseded_, {});
     ordered.reserve(ordered.size() + messages_.size() + rows_.size());
     for (const auto& [key, message] : messages_) {
-        ordered.emplace_back(message.order, Sealed{key, ledger::encode(message.row), false});
+        const bool stored = message.row.state != MessageState::Sending;
+        ordered.emplace_back(message.order,
+                             Sealed{key, ledger::encode(message.row), stored, false});
     }
     for (const auto& [key, row] : rows_) {
-        ordered.emplace_back(row.order, Sealed{key, row.value, false});
+        ordered.emplace_back(row.order, Sealed{key, row.value, true, false});
     }
     std::sort(ordered.begin(), ordered.end(),
               [](const auto& left, const auto& right) { return left.first < right.first; });
@@ -297,7 +304,7 @@ std::vector<OutRecord> LedgerView::ledger_records(PartitionId partition) {
         OutRecord record;
         record.partition = partition;
         record.key = sealed.key;
-        record.value = sealed.value;
+        record.value = sealed.stored ? sealed.value : std::exchange(sealed.value, std::nullopt);
         records.push_back(std::move(record));
         sealed_.push_back(std::move(sealed));
     }
@@ -334,7 +341,7 @@ void LedgerView::add_wake(StoreBatch& out, const RecipientId& recipient, const M
 }
 
 void LedgerView::apply_message(StoreBatch& out, const std::string& key, BatchMessage& message,
-                               Offset offset, std::string value) {
+                               Offset offset, std::optional<std::string> value) {
     add_wake(out, message.recipient, message.message_id, message.row, message.wake_before);
     if (message.row.state == MessageState::Sending) {
         pin(key, std::move(message.recipient), std::move(message.message_id),
@@ -386,7 +393,7 @@ Result<void> LedgerView::applied(const CommitReceipt& receipt, Instant now) {
         }
         if (const auto message = messages_.find(sealed.key); message != messages_.end()) {
             apply_message(out, sealed.key, message->second, receipt.ledger_offsets.at(index),
-                          *std::move(sealed.value));
+                          std::move(sealed.value));
         } else {
             out.operations.push_back({std::move(sealed.key), std::move(sealed.value)});
         }

@@ -36,6 +36,8 @@ public:
     void focus(const RecipientId& recipient, Instant now);
 
     [[nodiscard]] std::optional<MessageRow> message(const MessageId& id) const override;
+    // The same without a copy. Valid until the next question or change; null: there is none.
+    [[nodiscard]] const MessageRow* find_message(const MessageId& id) const;
     [[nodiscard]] std::optional<SequenceRow> sequence(std::string_view sequence_id) const override;
     [[nodiscard]] std::optional<StepEntry> step(std::string_view sequence_id,
                                                 Step step) const override;
@@ -135,6 +137,7 @@ private:
     struct Sealed {
         std::string key;
         std::optional<std::string> value;
+        bool stored = true;       // once committed; else only the ledger gets the value
         bool superseded = false;  // by a later record of the batch: for readers of the topic alone
     };
     struct BatchRow {
@@ -153,7 +156,7 @@ private:
     void step_changed(const std::string& message_key, const MessageId& id, const MessageRow& row,
                       bool in_store);
     void apply_message(StoreBatch& out, const std::string& key, BatchMessage& message,
-                       Offset offset, std::string value);
+                       Offset offset, std::optional<std::string> value);
     void apply_steps(StoreBatch& out);
     void add_wake(StoreBatch& out, const RecipientId& recipient, const MessageId& id,
                   const MessageRow& row, const std::optional<std::string>& before);

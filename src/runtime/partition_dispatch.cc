@@ -38,7 +38,7 @@ bool PartitionRunner::decide_attempts(const Now& now) {
 
 PartitionRunner::Tried PartitionRunner::try_attempt(const ReadyItem& item, const Now& now) {
     view_.focus(item.recipient, now.broker);
-    const auto row = view_.message(item.message_id);
+    const MessageRow* const row = view_.find_message(item.message_id);
     const bool attemptable =
         row && (row->state == MessageState::Ready || row->state == MessageState::Scheduled ||
                 row->state == MessageState::Retrying);

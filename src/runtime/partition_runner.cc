@@ -228,7 +228,7 @@ void PartitionRunner::follow_up(const FollowUp& next, const Now& now) {
     }
     const ReachStep& reach = std::get<ReachStep>(next.what);
     view_.focus(next.recipient, now.broker);
-    const auto row = view_.message(reach.message_id);
+    const MessageRow* const row = view_.find_message(reach.message_id);
     if (!row || !row->payload) {
         return;  // ended meanwhile
     }
@@ -320,7 +320,7 @@ void PartitionRunner::decide_results(const Now& now) {
         const OpenAttempt attempt = open->second;
         open_.erase(open);
         view_.focus(attempt.recipient, now.broker);
-        const auto row = view_.message(attempt.message_id);
+        const MessageRow* const row = view_.find_message(attempt.message_id);
         if (row && row->intent) {
             const config::Provider* provider = config_.find_provider(row->intent->provider);
             const AnswerClass answer = classify(*provider, finished.result);

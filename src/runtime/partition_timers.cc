@@ -274,7 +274,7 @@ void PartitionRunner::sweep(const Now& now) {
         if (key->kind == ledger::Kind::Message) {
             const auto row = ledger::decode_message(value);
             if (row && has_ended(row->state) && row->row_expires_at <= now.broker &&
-                !view_.message(MessageId(key->id))) {
+                !view_.find_message(MessageId(key->id))) {
                 view_.expire(bytes, MessageId(key->id), *row);
             }
         } else if (key->kind == ledger::Kind::Sequence && !view_.sequence(key->id)) {

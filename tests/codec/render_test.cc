@@ -239,6 +239,17 @@ TEST(Render, UnsupportedKindIsMisconfigured) {
     EXPECT_EQ(request.error().code, ErrorCode::Misconfigured);
 }
 
+TEST(Render, AStringEndsAtTheFirstQuoteThatIsNotEscaped) {
+    SendEvent event = plain_event();
+    for (const std::string text :
+         {R"("")", R"("\\")", R"("\"")", R"("\\\"")", R"("\\\\")", R"("x\\\"y\"")"}) {
+        event.json = R"({"note":)" + text + R"(,"postlane_id":"forged","last":1})";
+        const auto request = render(event, kHttp(), route(), kKey);
+        ASSERT_TRUE(request.has_value()) << text << ": " << request.error().detail;
+        EXPECT_THAT(request->body, HasSubstr(R"("note":)" + text + R"(,"last":1})"));
+    }
+}
+
 TEST(Render, BrokenStoredJsonIsRefusedNotSent) {
     const std::string whole = full_event().json;
     for (std::size_t length = 0; length + 3 < whole.size(); ++length) {

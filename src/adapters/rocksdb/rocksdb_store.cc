@@ -186,11 +186,22 @@ Result<void> RocksDbStore::write(const StoreBatch& batch) {
     if (!db_) {
         return fail(ErrorCode::NoStorage, directory_.string() + ": not open");
     }
-    rocksdb::WriteBatch writes;
-    rocksdb::Status status;
+    // By key, so that what follows one another in the batch is near one another in the memtable, where the insertion
+    // goes on from the last place. Of one key, the last operation counts: their order stays.
+    std::vector<const StoreBatch::Operation*> ordered;
+    ordered.reserve(batch.operations.size());
+    std::size_t bytes = 0;
     for (const StoreBatch::Operation& operation : batch.operations) {
-        status = operation.value ? writes.Put(slice(operation.key), slice(*operation.value))
-                                 : writes.Delete(slice(operation.key));
+        ordered.push_back(&operation);
+        bytes += operation.key.size() + (operation.value ? operation.value->size() : 0) + 12;
+    }
+    std::stable_sort(ordered.begin(), ordered.end(),
+                     [](const auto* left, const auto* right) { return left->key < right->key; });
+    rocksdb::WriteBatch writes(bytes);
+    rocksdb::Status status;
+    for (const StoreBatch::Operation* operation : ordered) {
+        status = operation->value ? writes.Put(slice(operation->key), slice(*operation->value))
+                                  : writes.Delete(slice(operation->key));
         if (!status.ok()) {
             return tl::unexpected<Error>(error_of(status, "write"));
         }

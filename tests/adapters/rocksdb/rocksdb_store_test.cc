@@ -86,6 +86,22 @@ TEST_F(RocksDbStoreTest, ScansWithinBoundsInOrder) {
     EXPECT_THAT(store->scan("e", "f", 10).value(), IsEmpty());
 }
 
+TEST_F(RocksDbStoreTest, OfABatchTheLastOperationOfAKeyCounts) {
+    const auto store = open();
+    ASSERT_TRUE(store
+                    ->write({{{"c", "old"},
+                              {"a", "1"},
+                              {"d", "never"},
+                              {"c", std::nullopt},
+                              {"e", std::nullopt},
+                              {"c", "new"},
+                              {"d", std::nullopt},
+                              {"e", "5"}}})
+                    .has_value());
+    EXPECT_THAT(store->scan("a", "z", 10).value(),
+                ElementsAre(Pair("a", "1"), Pair("c", "new"), Pair("e", "5")));
+}
+
 TEST_F(RocksDbStoreTest, WipeEmptiesIt) {
     const auto store = open();
     ASSERT_TRUE(store->write({{{"a", "1"}}}).has_value());
