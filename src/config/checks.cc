@@ -279,22 +279,20 @@ private:
         if (!options_.needs_routes) {
             return;
         }
+        const Place end = draft_.report.end();
         if (config_.providers.empty() && draft_.sound("providers")) {
-            draft_.report.error(Code::NothingToRun, Place{.file = draft_.report.file()},
-                                "providers", "there is no provider",
+            draft_.report.error(Code::NothingToRun, end, "providers", "there is no provider",
                                 "add a [[providers]] table with name and kind");
         }
         if (!draft_.sound("routes")) {
             return;
         }
         if (config_.routes.empty()) {
-            draft_.report.error(Code::NothingToRun, Place{.file = draft_.report.file()}, "routes",
-                                "there is no route",
+            draft_.report.error(Code::NothingToRun, end, "routes", "there is no route",
                                 "add a [[routes]] table: name = \"default\", providers = [\"…\"]");
         } else if (!seen.contains("default")) {
             draft_.report.warning(
-                Code::NoDefaultRoute, Place{.file = draft_.report.file()}, "routes",
-                "no route is called \"default\"",
+                Code::NoDefaultRoute, end, "routes", "no route is called \"default\"",
                 "events that name no route become dead letters with reason unknown_route");
         }
     }

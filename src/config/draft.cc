@@ -43,6 +43,10 @@ std::string_view Report::raw_line(std::uint32_t line) const {
     return line == 0 || line > lines_.size() ? std::string_view{} : lines_[line - 1];
 }
 
+Place Report::end() const {
+    return Place{.file = file_, .line = static_cast<std::uint32_t>(lines_.size()) + 1, .column = 1};
+}
+
 bool Report::inside_multiline_string(std::uint32_t line) const {
     std::size_t quotes = 0;
     std::size_t apostrophes = 0;

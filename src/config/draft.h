@@ -49,6 +49,8 @@ public:
     // The header of the table that `line` belongs to, e.g. "kafka.librdkafka"; empty at the top.
     [[nodiscard]] std::string table_at(std::uint32_t line) const;
     [[nodiscard]] std::string_view raw_line(std::uint32_t line) const;
+    // Behind the last line: where to add what is missing as a whole.
+    [[nodiscard]] Place end() const;
 
     // In the order of the file; what stands in no file comes last.
     [[nodiscard]] Diagnostics sorted() const;

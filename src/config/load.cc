@@ -34,7 +34,7 @@ void report_syntax(const toml::parse_error& error, Report& report) {
     }
     std::replace_if(
         message.begin(), message.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
-    std::string hint;
+    std::string hint = "look for a quote, a bracket or a comma that is missing before here";
     if (message.find("redefine") != std::string::npos) {
         hint = report.table_at(place.line).starts_with("kafka.librdkafka")
                    ? "names of librdkafka's properties need quotes: \"api.version.request\" = …"

@@ -114,6 +114,11 @@ private:
 
     void error(const toml::node& node, Code code, std::string message, std::string hint) {
         failed_ = true;
+        const std::string_view model =
+            setting_.example.empty() ? setting_.fallback : setting_.example;
+        if (hint.empty() && !model.empty()) {
+            hint = fmt::format("for example {} = {}", setting_.key, model);
+        }
         report_.error(code, place(node), key_, std::move(message), std::move(hint), shows(node));
     }
 

@@ -349,7 +349,7 @@ void LedgerView::apply_message(StoreBatch& out, const std::string& key, BatchMes
         return;
     }
     unpin(key);
-    out.operations.push_back({key, std::move(value)});
+    out.operations.push_back({key, *std::move(value)});
 }
 
 // A step whose message is an open intent is kept beside the store like the message itself.

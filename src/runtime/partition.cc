@@ -10,7 +10,7 @@ namespace {
 constexpr std::size_t kPollMax = 1'024;
 constexpr Offset kBacklog = 512;
 constexpr std::chrono::hours kKeepAlive{1};
-constexpr Millis kStatusInterval{500};
+constexpr Millis kStatusInterval{100};
 constexpr Millis kCreditCheck{100};
 constexpr std::chrono::seconds kIdle{1};
 
@@ -338,7 +338,7 @@ void Partition::publish_status(const Now& at) {
         return;
     }
     next_status_ = at.boot + kStatusInterval;
-    const OffsetsRow& next = runner_->next_offsets();
+    const OffsetsRow next = runner_->reached();
     Status status;
     const auto lag = [](const std::optional<Offset>& end, Offset from) {
         return end ? std::max<std::int64_t>(0, *end - std::max<Offset>(from, 0)) : -1;

@@ -1,6 +1,7 @@
 #include "runtime/partition_runner.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "codec/encode.h"
 #include "codec/render.h"
@@ -310,8 +311,26 @@ void PartitionRunner::decide_suppressions(const Now& now) {
     }
 }
 
+// A provider's id is copied into outcomes, which never show an address; some echo the recipient's.
+bool PartitionRunner::names_address(const std::string& provider_id, const RecipientId& recipient,
+                                    const MessageRow& row) {
+    if (provider_id.find('@') == std::string::npos || !row.payload) {
+        return false;
+    }
+    const auto event = stored_event(recipient, row);
+    if (!event) {
+        return true;  // cannot be told
+    }
+    const auto same = [](unsigned char left, unsigned char right) {
+        return std::tolower(left) == std::tolower(right);
+    };
+    const std::string& address = (*event)->to.email;
+    return std::search(provider_id.begin(), provider_id.end(), address.begin(), address.end(),
+                       same) != provider_id.end();
+}
+
 void PartitionRunner::decide_results(const Now& now) {
-    for (const AttemptRegistry::Finished& finished : std::exchange(pending_results_, {})) {
+    for (AttemptRegistry::Finished& finished : std::exchange(pending_results_, {})) {
         settled_.push_back(finished.attempt);
         const auto open = open_.find(finished.attempt);
         if (open == open_.end()) {
@@ -337,6 +356,10 @@ void PartitionRunner::decide_results(const Now& now) {
                 const std::chrono::duration<double> latency =
                     ended_at - std::max(row->due_at, row->received_at);
                 counted.latency = std::max(0.0, latency.count());
+            }
+            std::string& provider_id = finished.result.answer.provider_message_id;
+            if (names_address(provider_id, attempt.recipient, *row)) {
+                provider_id.clear();
             }
             ready_.set_free(attempt.recipient);
             run(attempt.recipient, AttemptEnded{attempt.message_id, finished.result, ended_at},
@@ -434,6 +457,17 @@ std::size_t PartitionRunner::batch_size() const {
 
 std::size_t PartitionRunner::batch_bytes() const {
     return view_.batch_bytes() + out_bytes_;
+}
+
+OffsetsRow PartitionRunner::reached() const {
+    OffsetsRow row = offsets_;
+    if (pending_sends_.empty()) {
+        row.sends = std::max(row.sends, sends_end_.value_or(0));
+    }
+    if (pending_suppressions_.empty()) {
+        row.suppressions = std::max(row.suppressions, suppressions_end_.value_or(0));
+    }
+    return row;
 }
 
 bool PartitionRunner::is_saturated() const {

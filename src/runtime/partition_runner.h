@@ -117,6 +117,9 @@ public:
 
     [[nodiscard]] const std::optional<Error>& failure() const { return view_.failure(); }
     [[nodiscard]] const OffsetsRow& next_offsets() const { return offsets_; }
+    // The same, moved on to the end of the topic where nothing waits: transaction markers and aborted records have
+    // offsets and are never input.
+    [[nodiscard]] OffsetsRow reached() const;
     [[nodiscard]] const OrderingCounts& ordering() const { return ordering_; }
     [[nodiscard]] BootInstant fresh_since() const;
     // Recipients with a request in flight or a message ready in memory.
@@ -174,6 +177,8 @@ private:
     void decide_doubts(const Now& now);
     void decide_inputs(const Now& now);
     void publish_freshness();
+    [[nodiscard]] bool names_address(const std::string& provider_id, const RecipientId& recipient,
+                                     const MessageRow& row);
     // Of a live row; the decoder may have become stricter since it was stored.
     [[nodiscard]] tl::expected<std::shared_ptr<const SendEvent>, Rejection> stored_event(
         const RecipientId& recipient, const MessageRow& row);

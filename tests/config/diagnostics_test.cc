@@ -47,7 +47,8 @@ INSTANTIATE_TEST_SUITE_P(
     Syntax, Mistakes,
     testing::Values(
         Mistake{"UnitBehindNumber", "[dispatch]\ndrain_timeout_ms = 10s\n",
-                "t.toml:10:22: error[C002]: decimal integer: expected digit, saw 's'", ""},
+                "t.toml:10:22: error[C002]: decimal integer: expected digit, saw 's'",
+                "look for a quote, a bracket or a comma that is missing before here"},
         Mistake{"KeyTwice", "[kafka]\ngroup_id = \"a\"\ngroup_id = \"b\"\n",
                 "t.toml:11:12: error[C002]: key-value pair: cannot redefine existing string "
                 "'group_id'",
@@ -146,24 +147,25 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"WordFarFromAll", "[ordering]\nfirst_step = \"whatever\"\n",
                 "t.toml:10:14: error[C016]: ordering.first_step: expected one or adopt, got "
                 "\"whatever\"",
-                ""},
+                "for example first_step = \"one\""},
         Mistake{"TopicWithBlank", "[topics]\nsends = \"my topic\"\n",
                 "t.toml:10:9: error[C017]: topics.sends: expected a topic name: 1 to 249 letters, "
                 "digits, '.', '_' or '-', got \"my topic\"",
-                ""},
+                "for example sends = \"postlane.sends\""},
         Mistake{"ServerWithoutPort", "[kafka]\nbootstrap_servers = [\"a:1\", \"kafka\"]\n",
                 "t.toml:10:29: error[C017]: kafka.bootstrap_servers: expected host:port with a "
                 "port from 1 to 65535, got \"kafka\"",
-                ""},
+                "for example bootstrap_servers = [\"kafka-0.example:9093\", "
+                "\"kafka-1.example:9093\", \"kafka-2.example:9093\"]"},
         Mistake{"PortTooHigh", "[telemetry]\nlisten = \"0.0.0.0:65536\"\n",
                 "t.toml:10:10: error[C017]: telemetry.listen: expected address:port, the address "
                 "an IP address ([…] around IPv6) or localhost, the port from 1 to 65535, got "
                 "\"0.0.0.0:65536\"",
-                ""},
+                "for example listen = \"0.0.0.0:9464\""},
         Mistake{"BlankGroup", "[kafka]\ngroup_id = \" \"\n",
                 "t.toml:10:12: error[C017]: kafka.group_id: expected a text that is not blank and "
                 "has no control characters, got \" \"",
-                ""},
+                "for example group_id = \"postlane\""},
         Mistake{"CategoryTwice",
                 "[suppression]\ntransactional_categories = [\"a\", \"b\", \" A\"]\n",
                 "t.toml:10:39: error[C018]: suppression.transactional_categories: a appears twice",
@@ -232,12 +234,12 @@ INSTANTIATE_TEST_SUITE_P(
                 "hi@shop.example",
                 "the display name goes into name"},
         Mistake{"NoRoute", kMinimal.substr(0, kMinimal.find("[[routes]]")),
-                "t.toml: error[C022]: routes: there is no route",
+                "t.toml:6:1: error[C022]: routes: there is no route",
                 "add a [[routes]] table: name = \"default\", providers = [\"…\"]", true},
         Mistake{"NoDefaultRoute",
                 kMinimal.substr(0, kMinimal.find("[[routes]]")) +
                     "[[routes]]\nname = \"bulk\"\nproviders = [\"main\"]\n",
-                "t.toml: warning[C024]: routes: no route is called \"default\"",
+                "t.toml:9:1: warning[C024]: routes: no route is called \"default\"",
                 "events that name no route become dead letters with reason unknown_route", true}),
     row_name);
 
@@ -381,10 +383,10 @@ TEST(Format, ReportsEverythingInTheOrderOfTheFile) {
               "default_ttl_ms, max_attempts, max_payload_bytes, drain_timeout_ms\n"
               "t.toml:6:15: error[C016]: kafka.partitioner: expected murmur2 or crc32, got \"x\"\n"
               "    6 | partitioner = \"x\"\n"
-              "      |               ^^^\n"
-              "t.toml: error[C022]: providers: there is no provider\n"
+              "      |               ^^^ hint: for example partitioner = \"murmur2\"\n"
+              "t.toml:7:1: error[C022]: providers: there is no provider\n"
               "      | hint: add a [[providers]] table with name and kind\n"
-              "t.toml: error[C022]: routes: there is no route\n"
+              "t.toml:7:1: error[C022]: routes: there is no route\n"
               "      | hint: add a [[routes]] table: name = \"default\", providers = [\"…\"]\n"
               "5 errors, 0 warnings (exit 78)\n");
 }

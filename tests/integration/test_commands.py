@@ -2,11 +2,12 @@
 
 import json
 import os
+import subprocess
 import tomllib
 
 import pytest
 
-from harness import BINARY, http, now, to_toml
+from harness import BINARY, create_topics, http, now, to_toml
 from checker_facts import partition_counts
 
 
@@ -20,7 +21,6 @@ def write(stack, name, text):
 @pytest.fixture(scope="module")
 def offline():
     """Runs a command that needs no Kafka."""
-    import subprocess
     assert os.path.exists(BINARY), f"{BINARY} is missing: build it first (make build)"
 
     def run(*arguments, stdin=None):
@@ -132,6 +132,41 @@ def test_topics_create_and_check(make_stack, kafka):
     assert checked.returncode == 0, checked.stdout + checked.stderr
     again = stack.run("topics", "create", "-c", path)
     assert again.returncode == 0, again.stderr
+
+
+def test_topics_create_goes_by_the_sends_topic_that_exists(make_stack, kafka):
+    stack = make_stack()
+    topics = {name: topic + ".beside" for name, topic in stack.topics.items()}
+    path, _ = stack.config("beside", topics=topics)
+    create_topics(kafka, topics, 3, only=["sends"])
+    other = stack.run("topics", "create", "-c", path, "--partitions", "5")
+    assert other.returncode == 78 and "nothing was made" in other.stderr, other
+    counts = partition_counts(kafka, list(topics.values()))
+    assert [topic for topic, count in counts.items() if count] == [topics["sends"]], counts
+    created = stack.run("topics", "create", "-c", path)
+    assert created.returncode == 0, created.stdout + created.stderr
+    counts = partition_counts(kafka, list(topics.values()))
+    assert counts[topics["ledger"]] == counts[topics["suppressions"]] == 3, counts
+
+
+def test_topics_create_on_too_few_brokers_is_a_matter_of_configuration(make_stack):
+    stack = make_stack()
+    topics = {name: topic + ".three" for name, topic in stack.topics.items()}
+    path, _ = stack.config("three", topics=topics)
+    refused = stack.run("topics", "create", "-c", path, "--replication-factor", "3")
+    assert refused.returncode == 78 and "--replication-factor 1" in refused.stderr, refused
+
+
+def test_output_that_cannot_be_written_is_said(make_stack):
+    stack = make_stack()
+    with open("/dev/full", "wb") as full:
+        for command in (["version"], ["config", "default"], ["config", "schema"]):
+            done = subprocess.run([BINARY, *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+            assert done.returncode == 74 and "cannot be written" in done.stderr, (command, done)
+    empty = stack.run("explain", "-c", stack.config()[0], "")
+    assert empty.returncode == 65 and "empty" in empty.stderr, empty
+    for seed in ("-1", "18446744073709551616", "x"):
+        assert stack.run("simulate", "--seed", seed).returncode == 64, seed
 
 
 REFUSALS = {

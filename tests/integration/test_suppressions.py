@@ -62,6 +62,14 @@ def test_suppressions_known_before_the_first_start_hold(make_stack):
             if series.startswith("postlane_partition_lag_records") and "address-suppressions" in series]
     assert len(lags) == 2 and not any(lags), lags
 
+    # What was forwarded ends with a marker of the transaction, which is no input.
+    feed.suppress("gus", partition=stack.elsewhere("gus"))
+    feed.flush()
+    stack.outcomes.wait_for("both receipts", lambda o: len(
+        [row for row in o.all if row.get("type") == "suppression" and row.get("recipient_id") == "gus"]) == 2)
+    eventually("nothing is left to read", lambda: not any(
+        value for series, value in instance.metrics().items() if series.startswith("postlane_partition_lag_records")))
+
     def sent(who):
         return sorted(row["message_id"] for row in stack.outcomes.of(who) if row["outcome"] == "sent")
 

@@ -2,6 +2,7 @@
 // and what a restart or another process makes of open intents.
 #include "runtime/partition_runner.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "codec/ledger_codec.h"
@@ -14,6 +15,8 @@ using enum MessageState;
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
+using testing::HasSubstr;
+using testing::Not;
 
 // --- order within a sequence ---
 
@@ -32,6 +35,35 @@ TEST(PartitionRunnerTest, StepGoesOnceTheOneBeforeItWasAccepted) {
     EXPECT_EQ(bench.state("ann", "m1"), Sent);
     EXPECT_EQ(bench.state("ann", "m2"), Sending);
     EXPECT_EQ(bench.on_the_wire(), 1U);
+}
+
+TEST(PartitionRunnerTest, AProvidersIdThatNamesTheRecipientsAddressIsNotKept) {
+    RunnerBench bench;
+    bench.send("ann", "echo");
+    bench.settle();
+    bench.answer(202, "to-ANN@Example.com");
+    bench.turn();
+    EXPECT_THAT(*bench.written.back().value, Not(HasSubstr("provider_message_id")));
+    EXPECT_EQ(bench.state("ann", "echo"), Sent);
+
+    bench.send("ann", "m");
+    bench.settle();
+    bench.answer(202, "<17@mail.esp.example>");
+    bench.turn();
+    EXPECT_THAT(*bench.written.back().value,
+                HasSubstr(R"("provider_message_id":"<17@mail.esp.example>")"));
+}
+
+TEST(PartitionRunnerTest, WhatIsNoInputAtTheEndIsReached) {
+    RunnerBench bench;
+    bench.runner->on_sends({}, 7, bench.now);  // markers and aborted records alone
+    EXPECT_EQ(bench.runner->reached().sends, 7);
+    bench.runner->on_suppressions({}, 3);
+    EXPECT_EQ(bench.runner->reached().suppressions, 3);
+    EXPECT_EQ(bench.runner->next_offsets().sends, 0);
+
+    bench.send("ann", "m");  // waits for a fresh view
+    EXPECT_EQ(bench.runner->reached().sends, 0);
 }
 
 TEST(PartitionRunnerTest, AGapTimerFiresOnTime) {

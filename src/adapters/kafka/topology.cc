@@ -164,6 +164,23 @@ Result<kafka::NewTopic> new_topic(const TopicPlan& plan, int replication_factor)
     return topic;
 }
 
+Error refusal(const rd_kafka_topic_result_t& result) {
+    const auto code = rd_kafka_topic_result_error(&result);
+    const char* const text = rd_kafka_topic_result_error_string(&result);
+    std::string detail =
+        fmt::format("topic {} cannot be created: {}", rd_kafka_topic_result_name(&result),
+                    text == nullptr ? kafka::describe(code) : text);
+    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+        code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED) {
+        return {ErrorCode::Rejected, std::move(detail)};
+    }
+    if (code == RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR) {
+        detail +=
+            "; on a test cluster: kafka.require_durable_topics = false, or --replication-factor 1";
+    }
+    return {ErrorCode::Misconfigured, std::move(detail)};
+}
+
 // A broker answers CreateTopics when the controller has made the topics; it may say for a moment longer that they do
 // not exist. Whoever asks next would believe it.
 Result<void> await_visible(Client& client, const std::vector<CreatedTopic>& topics,
@@ -248,11 +265,7 @@ Result<std::vector<CreatedTopic>> create_topics(const Config& config, PartitionI
         const auto code = rd_kafka_topic_result_error(result);
         const bool existed = code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS;
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR && !existed) {
-            const char* text = rd_kafka_topic_result_error_string(result);
-            return fail(
-                ErrorCode::Rejected,
-                fmt::format("topic {} cannot be created: {}", rd_kafka_topic_result_name(result),
-                            text == nullptr ? kafka::describe(code) : text));
+            return tl::unexpected(refusal(*result));
         }
         created.push_back({rd_kafka_topic_result_name(result), existed});
     }

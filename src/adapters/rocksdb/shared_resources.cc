@@ -73,7 +73,7 @@ rocksdb::Options SharedResources::options() const {
     // Most keys that are asked for were never written; the filter spares walking the memtable for them.
     options.memtable_prefix_bloom_size_ratio = 0.05;
     options.memtable_whole_key_filtering = true;
-    // Batches come sorted: a row goes in near the one before it. The two bytes tell the kinds of keys apart.
+    // Batches come sorted: a row goes in near the one before it. In ledgers the two bytes tell the kinds of keys apart.
     options.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(2));
     options.arena_block_size = 256 * kKiB;  // each database has at least one
     options.max_open_files = limits_.open_files_per_database;

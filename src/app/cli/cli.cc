@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "app/cli/commands.h"
@@ -122,6 +123,13 @@ int main(int argc, const char* const* argv) {
             return flush_output(parse_failure(root, error));
         }
         return flush_output(action());
+    } catch (const std::system_error& error) {
+        if (std::ferror(stdout) == 0) {
+            complain("internal error: {}", error.what());
+            return exit_code::kInternal;
+        }
+        complain("the output cannot be written: {}", error.code().message());
+        return exit_code::kInputOutput;
     } catch (const std::exception& error) {
         complain("internal error: {}", error.what());
         return exit_code::kInternal;

@@ -96,6 +96,10 @@ void print_report(dom::element report) {
 }
 
 int explain(const Options& options) {
+    if (options.recipient.empty()) {
+        complain("the recipient id is empty; give 1 to 512 bytes");
+        return exit_code::kBadInput;
+    }
     int code = exit_code::kOk;
     const auto client = AdminClient::make(options.admin, code);
     if (!client) {

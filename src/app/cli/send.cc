@@ -50,7 +50,7 @@ struct Tally {
     std::uint64_t invalid = 0;
     std::uint64_t sent = 0;
     std::uint64_t failed = 0;
-    std::vector<BadLine> bad;  // the first of them
+    std::vector<BadLine> bad;  // the first of them; all for --json
     int code = exit_code::kOk;
 };
 
@@ -93,10 +93,12 @@ std::string source_name(const Options& options) {
 void note_bad(const Options& options, Tally& tally, std::uint64_t line,
               const Rejection& rejection) {
     ++tally.invalid;
-    if (tally.bad.size() >= kBadLinesShown) {
+    if (tally.bad.size() < kBadLinesShown || options.as_json) {
+        tally.bad.push_back({line, std::string(to_string(rejection.reason)), rejection.detail});
+    }
+    if (tally.invalid > kBadLinesShown) {
         return;
     }
-    tally.bad.push_back({line, std::string(to_string(rejection.reason)), rejection.detail});
     fmt::print(stderr, "{}:{}: {}: {}\n", source_name(options), line, tally.bad.back().reason,
                printable(rejection.detail));
 }
@@ -205,8 +207,8 @@ void print_tally(const Options& options, const Config& config, const Tally& tall
 }
 
 void explain_refusal(const Options& options, const Tally& tally) {
-    if (tally.invalid > tally.bad.size()) {
-        fmt::print(stderr, "… and {} more\n", grouped(tally.invalid - tally.bad.size()));
+    if (tally.invalid > kBadLinesShown) {
+        fmt::print(stderr, "… and {} more\n", grouped(tally.invalid - kBadLinesShown));
     }
     if (tally.invalid > 0 && !options.skip_invalid && !options.check_only) {
         complain(

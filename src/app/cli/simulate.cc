@@ -3,6 +3,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+#include <charconv>
 #include <chrono>
 #include <fstream>
 #include <iterator>
@@ -32,6 +33,14 @@ struct SimulateOptions {
     std::string keep;
     std::string file;
 };
+
+// CLI11 takes a sign, and what is too large for the largest number there is.
+std::string seed_problem(const std::string& text) {
+    std::uint64_t seed = 0;
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), seed);
+    const bool whole = read.ec == std::errc() && read.ptr == text.data() + text.size();
+    return whole ? "" : "expected a whole number from 0 to 18446744073709551615, got " + text;
+}
 
 boost::json::array lines_of(const std::string& text) {
     boost::json::array lines;
@@ -180,7 +189,9 @@ void add_simulate(CLI::App& root, Action& action) {
     CLI::App* const command = root.add_subcommand(
         "simulate", "try to break the promises in simulated worlds; exit 1 if one breaks");
     const auto options = std::make_shared<SimulateOptions>();
-    command->add_option("--seed", options->seed, "the first seed")->capture_default_str();
+    command->add_option("--seed", options->seed, "the first seed")
+        ->check(CLI::Validator(seed_problem, "SEED"))
+        ->capture_default_str();
     command->add_option("--seeds", options->seeds, "how many seeds")
         ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}))
         ->capture_default_str();

@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <memory>
+#include <optional>
 
 #include "app/cli/broker_report.h"
 #include "app/cli/commands.h"
@@ -16,11 +17,13 @@
 namespace postlane::cli {
 namespace {
 
+constexpr PartitionId kPartitions = 8;
+
 struct Options {
     ConfigOptions config;
     bool as_json = false;
-    PartitionId partitions = 8;
-    int replication_factor = 0;  // 0: by kafka.require_durable_topics
+    std::optional<PartitionId> partitions;  // default: those of the sends topic, else kPartitions
+    int replication_factor = 0;             // 0: by kafka.require_durable_topics
 };
 
 int give_up(const Error& error) {
@@ -65,6 +68,27 @@ int check(const Options& options) {
     return exit_code_of(findings);
 }
 
+// A sends topic that exists has decided; Kafka takes no partition back.
+Result<PartitionId> partitions_wanted(const Options& options, const Config& config) {
+    const auto topology = read_topology(config, kafka_messages());
+    if (!topology) {
+        return tl::unexpected(topology.error());
+    }
+    const TopicFacts* const sends = topology->find(config.topics.sends);
+    if (sends == nullptr) {
+        return options.partitions.value_or(kPartitions);
+    }
+    if (options.partitions.value_or(sends->partitions) != sends->partitions) {
+        return fail(ErrorCode::Misconfigured,
+                    fmt::format("topic {} exists and has {}, not {}: nothing was made. Leave "
+                                "--partitions out to make the others like it",
+                                config.topics.sends,
+                                counted(static_cast<std::uint64_t>(sends->partitions), "partition"),
+                                *options.partitions));
+    }
+    return sends->partitions;
+}
+
 int create(const Options& options) {
     const auto loaded = load_config(options.config, {.needs_routes = false, .read_files = true});
     if (!loaded) {
@@ -74,7 +98,11 @@ int create(const Options& options) {
     const int replicas = options.replication_factor > 0        ? options.replication_factor
                          : config.kafka.require_durable_topics ? 3
                                                                : 1;
-    const auto created = create_topics(config, options.partitions, replicas, kafka_messages());
+    const auto partitions = partitions_wanted(options, config);
+    if (!partitions) {
+        return give_up(partitions.error());
+    }
+    const auto created = create_topics(config, *partitions, replicas, kafka_messages());
     if (!created) {
         return give_up(created.error());
     }
@@ -114,9 +142,11 @@ void add_topics(CLI::App& root, Action& action) {
         "create", "make the topics that are missing; those that exist are left as they are");
     add_config_options(*create_command, options->config);
     create_command
-        ->add_option("--partitions", options->partitions,
-                     "partitions of the topics keyed by recipient; they can never be changed")
-        ->capture_default_str()
+        ->add_option(
+            "--partitions", options->partitions,
+            fmt::format("partitions of the topics keyed by recipient; they can never be "
+                        "changed (default: those of the sends topic if it exists, else {})",
+                        kPartitions))
         ->check(CLI::Range(1, 10'000));
     create_command
         ->add_option("--replication-factor", options->replication_factor,
