@@ -349,7 +349,8 @@ void LedgerView::apply_message(StoreBatch& out, const std::string& key, BatchMes
         return;
     }
     unpin(key);
-    out.operations.push_back({key, *std::move(value)});
+    std::string bytes = *std::move(value);  // never absent: that would delete the row
+    out.operations.push_back({key, std::move(bytes)});
 }
 
 // A step whose message is an open intent is kept beside the store like the message itself.
