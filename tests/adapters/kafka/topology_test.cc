@@ -173,11 +173,11 @@ TEST(Topology, WhatIsCreatedPassesTheCheckAndIsKeptTheSecondTime) {
     EXPECT_EQ(read_topology(config, quiet())->find(config.topics.sends)->partitions, 6);
 }
 
-TEST(Topology, TooManyReplicasForTheClusterIsRejected) {
+TEST(Topology, TooManyReplicasForTheClusterIsAMatterOfConfiguration) {
     const Config config = test::fresh_config();
     const auto created = create_topics(config, 1, 3, quiet());
     ASSERT_FALSE(created.has_value());
-    EXPECT_EQ(created.error().code, ErrorCode::Rejected) << created.error().detail;
+    EXPECT_EQ(created.error().code, ErrorCode::Misconfigured) << created.error().detail;
 }
 
 TEST(Topology, AClusterThatDoesNotAnswerIsUnavailable) {
