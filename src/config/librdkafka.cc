@@ -177,6 +177,12 @@ private:
             unquoted(prefix, name, *nested, place_of(key_region, file));
             return;
         }
+        if (prefix == kFilesPrefix && !value.is_string()) {
+            report().error(Code::WrongType, place_of(value.source(), file), key, "expected string",
+                           "give the path of the file in quotes");
+            draft_.reject(key);
+            return;
+        }
         const std::optional<std::string> text = property_text(value);
         if (!text) {
             report().error(Code::WrongType, place_of(value.source(), file), key,

@@ -320,6 +320,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "t.toml:10:1: error[C030]: kafka.librdkafka.isolation.level: is set by postlane: "
                 "its consumers need different values",
                 "remove the line"},
+        Mistake{"NumberForAFile", "[kafka.librdkafka_files]\n\"sasl.password\" = 5\n",
+                "t.toml:10:19: error[C014]: kafka.librdkafka_files.sasl.password: expected string",
+                "give the path of the file in quotes"},
         Mistake{"OwnSettingAsFile", "[kafka.librdkafka_files]\n\"transactional.id\" = \"/x\"\n",
                 "t.toml:10:1: error[C030]: kafka.librdkafka_files.transactional.id: is set by "
                 "postlane: it fences an owner of a partition that lost it",
