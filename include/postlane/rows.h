@@ -1,6 +1,7 @@
 // What the ledger remembers: one struct per kind of row. docs/ledger-format.md has the bytes.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -55,8 +56,9 @@ struct MessageRow {
     Instant first_attempt_at{};               // when the provider may first have seen the key
     std::vector<Step> skipped_steps;          // passed over before this one, named by its outcome
     std::optional<Intent> intent;             // of the open or last undecided attempt
-    std::optional<Payload> payload;           // absent once ended
-    Instant row_expires_at{};                 // ended rows: when the ledger forgets
+    std::shared_ptr<const Payload>
+        payload;               // null once ended; shared, so that a row is copied without it
+    Instant row_expires_at{};  // ended rows: when the ledger forgets
 };
 
 // Progress of one (recipient, sequence).

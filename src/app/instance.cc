@@ -130,9 +130,11 @@ Result<void> Instance::check_topics() {
             }
             partition_count_ = topology->find(config_.topics.sends)->partitions;
             address_partitions_ = topology->find(config_.topics.address_suppressions)->partitions;
-            const auto& settings = topology->find(config_.topics.dead_letters)->settings;
-            const auto limit = settings.find("max.message.bytes");
-            max_record_bytes_ = limit == settings.end() ? 1'000'000 : std::stoul(limit->second);
+            const TopicFacts& dead_letters = *topology->find(config_.topics.dead_letters);
+            dead_letter_partitions_ = dead_letters.partitions;
+            const auto limit = dead_letters.settings.find("max.message.bytes");
+            max_record_bytes_ =
+                limit == dead_letters.settings.end() ? 1'000'000 : std::stoul(limit->second);
             return {};
         }
         if (topology.error().code != ErrorCode::Unavailable || clock_.boot_now() >= patience ||
@@ -362,7 +364,9 @@ std::unique_ptr<Instance::Owned> Instance::make_partition(PartitionId id) {
     const auto ring = [bell = owned->bell] { bell->ring(); };
     PartitionPorts ports;
     ports.open_log = [this, id]() -> Result<std::unique_ptr<LedgerLog>> {
-        auto log = KafkaLedgerLog::create(config_, id, kafka_log());
+        LedgerLogOptions options;
+        options.dead_letter_partitions = dead_letter_partitions_;
+        auto log = KafkaLedgerLog::create(config_, id, kafka_log(), options);
         if (!log) {
             return tl::unexpected<Error>(log.error());
         }

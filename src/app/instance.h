@@ -105,7 +105,8 @@ private:
     const Instant started_at_ = clock_.wall_now();
     std::atomic<std::int32_t> partition_count_{0};
     PartitionId address_partitions_ = 0;
-    std::size_t max_record_bytes_ = 0;
+    std::size_t max_record_bytes_ = 0;  // what the dead-letter topic takes
+    PartitionId dead_letter_partitions_ = 0;
 
     std::unique_ptr<SharedResources> stores_;
     std::unique_ptr<AddressStore> addresses_;

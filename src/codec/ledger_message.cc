@@ -64,7 +64,7 @@ MessageFlags flags_of(const MessageRow& row) {
     flags.set_if(FirstAttemptAt, row.first_attempt_at != kUnset);
     flags.set_if(SkippedSteps, !row.skipped_steps.empty());
     flags.set_if(Intent, row.intent.has_value());
-    flags.set_if(Payload, row.payload.has_value());
+    flags.set_if(Payload, row.payload != nullptr);
     return flags;
 }
 
@@ -166,7 +166,7 @@ void take_live_fields(Reader& in, MessageRow& row, const MessageFlags& flags) {
         row.intent = take_intent(in);
     }
     if (flags.has(MessageFlag::Payload)) {
-        row.payload = take_payload(in, row.received_at);
+        row.payload = std::make_shared<const struct Payload>(take_payload(in, row.received_at));
     }
 }
 

@@ -1,5 +1,5 @@
 // The generic provider takes the send event itself: the producer's own bytes, member by member,
-// with what the producer left to postlane filled in at the front.
+// with what the producer left to postlane filled in at the front, and our key in the event's metadata.
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -19,8 +19,9 @@ public:
     explicit MemberWalk(std::string_view text) : text_(text) {}
 
     struct Member {
-        std::string_view name;  // between its quotes, escapes as written
-        std::string_view text;  // name, colon and value, without surrounding blanks
+        std::string_view name;   // between its quotes, escapes as written
+        std::string_view text;   // name, colon and value, without surrounding blanks
+        std::string_view value;  // without surrounding blanks
     };
 
     // False if this is no object.
@@ -42,10 +43,17 @@ public:
             return std::nullopt;
         }
         const std::string_view name = text_.substr(start + 1, at_ - start - 2);
-        if (!take(':') || !skip_value()) {
+        if (!take(':')) {
             return std::nullopt;
         }
-        return Member{.name = name, .text = text_.substr(start, at_ - start)};
+        skip_blanks();
+        const std::size_t value = at_;
+        if (!skip_value()) {
+            return std::nullopt;
+        }
+        return Member{.name = name,
+                      .text = text_.substr(start, at_ - start),
+                      .value = text_.substr(value, at_ - value)};
     }
     [[nodiscard]] bool complete() const { return complete_; }
 
@@ -143,12 +151,27 @@ struct Ours {
     bool write;
 };
 
+// The event's metadata, if it has any, with our key as its first member. False if that is no JSON.
+bool write_metadata(JsonWriter& json, std::string_view key, std::optional<std::string_view> given) {
+    json.key("metadata").begin_object().member("postlane_id", key);
+    MemberWalk walk{given.value_or("{}")};
+    if (!walk.open()) {
+        return false;
+    }
+    while (const auto member = walk.next()) {
+        if (!means(member->name, "postlane_id")) {
+            json.raw(member->text);
+        }
+    }
+    json.end_object();
+    return walk.complete();
+}
+
 }  // namespace
 
 Result<HttpRequest> render_http(const Message& message) {
     const SendEvent& event = message.event;
     const std::array ours{
-        Ours{"postlane_id", true},
         Ours{"message_id", !event.message_id_given},
         Ours{"recipient_id", !event.recipient_id_given},
         Ours{"from", !event.from.has_value()},
@@ -159,7 +182,7 @@ Result<HttpRequest> render_http(const Message& message) {
     }
     request.body.reserve(event.json.size() + 256);
     JsonWriter json{request.body};
-    json.begin_object().member("postlane_id", message.key);
+    json.begin_object();
     if (!event.message_id_given) {
         json.member("message_id", event.message_id.value());
     }
@@ -174,7 +197,12 @@ Result<HttpRequest> render_http(const Message& message) {
     if (!walk.open()) {
         return fail(ErrorCode::Malformed, "the send event is no JSON object");
     }
+    std::optional<std::string_view> metadata;
     while (const auto member = walk.next()) {
+        if (means(member->name, "metadata")) {
+            metadata = member->value == "null" ? std::nullopt : std::optional{member->value};
+            continue;
+        }
         const bool replaced = std::any_of(ours.begin(), ours.end(), [&](const Ours& own) {
             return own.write && means(member->name, own.name);
         });
@@ -184,6 +212,9 @@ Result<HttpRequest> render_http(const Message& message) {
     }
     if (!walk.complete()) {
         return fail(ErrorCode::Malformed, "the send event is no complete JSON object");
+    }
+    if (!write_metadata(json, message.key, metadata)) {
+        return fail(ErrorCode::Malformed, "the send event's metadata is no JSON object");
     }
     json.end_object();
     return request;

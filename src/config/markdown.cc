@@ -57,7 +57,8 @@ warning. No secret appears in diagnostics, in `config show` or in the log.
 
 constexpr std::string_view kSettingsNote = R"(
 A route named `default` serves events that name none. A provider of kind `http` gets a POST of the
-send event as JSON; the message's id is taken from `id` in the answer or from `X-Message-Id`.
+send event as JSON, with `message_id`, `recipient_id` and `from` filled in and `postlane_id` among its
+`metadata`; the message's id is taken from `id` in the answer or from `X-Message-Id`.
 )";
 
 std::string escaped(std::string_view text) {

@@ -44,8 +44,8 @@ MessageRow new_row(const SendReceived& input, const SendEvent& event) {
     row.route = event.route;
     row.received_at = input.received_at;
     row.expires_at_given = event.expires_at;
-    row.payload =
-        Payload{input.record.timestamp, input.record.value.value_or(""), input.record.headers};
+    row.payload = std::make_shared<const Payload>(
+        Payload{input.record.timestamp, input.record.value.value_or(""), input.record.headers});
     return row;
 }
 

@@ -198,7 +198,8 @@ Result<void> LedgerView::flush_replay() {
 
 Result<void> LedgerView::replayed(Offset ledger_next, Instant now) {
     message_memo_.reset();
-    suppressions_memo_.reset();
+    sequences_.clear();
+    suppressions_.clear();
     replayed_steps_ = {};
     if (store_was_kept_) {
         add_position(replay_batch_, ledger_next, now);

@@ -161,14 +161,18 @@ std::optional<StepEntry> LedgerView::next_step(std::string_view sequence_id, Ste
 
 std::optional<SuppressionRow> LedgerView::suppressions() const {
     std::string key = ledger::suppressions_key(recipient_);
-    if (!suppressions_memo_ || suppressions_memo_->first != key) {
-        std::optional<SuppressionRow> row;
+    const std::optional<SuppressionRow>* row = suppressions_.find(key);
+    if (row == nullptr) {
+        std::optional<SuppressionRow> read;
         if (const auto bytes = row_bytes(key)) {
-            row = value_or_failure(ledger::decode_suppressions(*bytes), failure_);
+            read = value_or_failure(ledger::decode_suppressions(*bytes), failure_);
         }
-        suppressions_memo_.emplace(std::move(key), std::move(row));
+        if (failure_) {
+            return std::nullopt;
+        }
+        row = &suppressions_.put(std::move(key), std::move(read));
     }
-    return suppressions_memo_->second;
+    return *row;
 }
 
 std::optional<SuppressionRow> LedgerView::address_suppressions(const AddressKey& key) const {
@@ -254,8 +258,9 @@ void LedgerView::put(const PutSequence& effect) {
 }
 
 void LedgerView::put(const PutSuppressions& effect) {
-    suppressions_memo_.reset();
-    put_row(ledger::suppressions_key(recipient_), ledger::encode(effect.row));
+    std::string key = ledger::suppressions_key(recipient_);
+    suppressions_.put(key, effect.row);
+    put_row(std::move(key), ledger::encode(effect.row));
 }
 
 void LedgerView::forget(const ForgetStep& effect) {
@@ -405,7 +410,6 @@ Result<void> LedgerView::applied(const CommitReceipt& receipt, Instant now) {
     messages_.clear();
     rows_.clear();
     message_memo_.reset();
-    suppressions_memo_.reset();
     batch_bytes_ = 0;
     return store_.write(out);
 }

@@ -203,11 +203,12 @@ private:
     mutable std::optional<Error> failure_;
     // The rows of sequences as they are now, the batch included; absent: there is none. A step asks at its arrival, its
     // attempt and its end.
-    static constexpr std::size_t kSequencesRemembered = 512;
-    mutable Recent<std::optional<SequenceRow>> sequences_{kSequencesRemembered};
-    // What the last questions were answered with: one decision asks the same several times.
+    static constexpr std::size_t kRemembered = 1'024;
+    mutable Recent<std::optional<SequenceRow>> sequences_{kRemembered};
+    // The same of suppressions: asked for at the acceptance and at every attempt.
+    mutable Recent<std::optional<SuppressionRow>> suppressions_{kRemembered};
+    // What the last question was answered with: one decision asks the same several times.
     mutable std::optional<std::pair<std::string, std::optional<MessageRow>>> message_memo_;
-    mutable std::optional<std::pair<std::string, std::optional<SuppressionRow>>> suppressions_memo_;
 };
 
 // The wake a live row asks for, if any.

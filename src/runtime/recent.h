@@ -42,6 +42,11 @@ public:
         old_.erase(key);
     }
 
+    void clear() {
+        young_.clear();
+        old_.clear();
+    }
+
     [[nodiscard]] std::size_t size() const { return young_.size() + old_.size(); }
 
 private:

@@ -255,10 +255,9 @@ MaybeProblem read_resend(const object& root, Envelope& envelope) {
 MaybeProblem read_http(const object& root, Envelope& envelope) {
     envelope.recipient_id = text_at(root, "recipient_id");
     envelope.message_id = text_at(root, "message_id");
-    envelope.postlane_id = text_at(root, "postlane_id");
     if (const auto metadata = object_at(root, "metadata")) {
         envelope.tag = text_at(*metadata, "tag");
-        take_first(envelope.postlane_id, text_at(*metadata, "postlane_id"));
+        envelope.postlane_id = text_at(*metadata, "postlane_id");
     }
     if (const auto content = object_at(root, "content")) {
         envelope.subject = text_at(*content, "subject");

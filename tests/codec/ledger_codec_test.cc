@@ -28,7 +28,9 @@ static bool operator==(const MessageRow& a, const MessageRow& b) {
            a.decided_at == b.decided_at && a.due_at == b.due_at && a.expires_at == b.expires_at &&
            a.expires_at_given == b.expires_at_given && a.wake_at == b.wake_at &&
            a.first_attempt_at == b.first_attempt_at && a.skipped_steps == b.skipped_steps &&
-           a.intent == b.intent && a.payload == b.payload && a.row_expires_at == b.row_expires_at;
+           a.intent == b.intent &&
+           (a.payload ? b.payload && *a.payload == *b.payload : !b.payload) &&
+           a.row_expires_at == b.row_expires_at;
 }
 static bool operator==(const SequenceRow::Halt& a, const SequenceRow::Halt& b) {
     return a.reason == b.reason && a.step == b.step && a.until == b.until;
@@ -149,11 +151,12 @@ MessageRow random_message(Random& random) {
                             Millis(random.integer()),
                             random.hash()};
     }
-    row.payload = Payload{random.instant(), random.text(), {}};
+    Payload payload{random.instant(), random.text(), {}};
     for (std::uint64_t i = random.below(3); i > 0; --i) {
-        row.payload->headers.push_back(
+        payload.headers.push_back(
             Header{random.text(), random.coin() ? std::optional(random.text()) : std::nullopt});
     }
+    row.payload = std::make_shared<const Payload>(std::move(payload));
     return row;
 }
 
@@ -335,7 +338,7 @@ TEST(LedgerValue, ALiveRowLacksNothingThatItsStateNeeds) {
     for (const MessageState state : kStates) {
         MessageRow row;
         row.state = state;
-        row.payload.emplace();
+        row.payload = std::make_shared<const Payload>();
         row.intent.emplace();
         row.sequence = SequenceRef{"drip", 1};
         ASSERT_TRUE(decode_message(encode(row)).has_value()) << to_string(state);
@@ -397,7 +400,7 @@ TEST(LedgerValue, EndingDropsWhatOnlyMattersBefore) {
     row.expires_at_given = row.received_at;
     row.skipped_steps = {1, 2};
     row.intent.emplace();
-    row.payload.emplace();
+    row.payload = std::make_shared<const Payload>();
     EXPECT_EQ(encode(row), encode(lasting));
     row.state = MessageState::Retrying;
     EXPECT_GT(encode(row).size(), encode(lasting).size());

@@ -53,10 +53,12 @@ SendEvent full_event() {
     event.metadata = {{"order", "42"}, {"postlane_id", "forged"}, {"note", "a b/ü"}};
     event.unsubscribe_url = "https://shop.example/u/opaque-token?x=1";
     event.json =
-        " {\"postlane_id\": \"forged\", \"message_id\" : \"welcome-2-user-123\",\n"
+        " {\"meta\\u0064ata\" : { \"order\":\"42\" , \"postlane_id\": "
+        "\"forged\",\"postlane\\u005fid\":\"x\","
+        "\"note\":\"a }b\" }, \"message_id\" : \"welcome-2-user-123\",\n"
         "\"recipient_id\":\"user-123\",\"to\":{\"email\":\"ann@example.com\",\"name\":"
-        "\"}]\\\"{[\"},\"a\":[1, {\"from\":2}],\"postlane\\u005fId\":0,"
-        "\"postlane\\u005fid\":1,\"from\":{\"email\":\"hi@shop.example\",\"name\":\"Shop\"},"
+        "\"}]\\\"{[\"},\"a\":[1, {\"from\":2}],\"metadat\\u0041\":0,"
+        "\"from\":{\"email\":\"hi@shop.example\",\"name\":\"Shop\"},"
         "\"n\":-1.50e3 ,\"t\":true,\"z\":null} \n";
     return event;
 }
@@ -243,10 +245,10 @@ TEST(Render, AStringEndsAtTheFirstQuoteThatIsNotEscaped) {
     SendEvent event = plain_event();
     for (const std::string text :
          {R"("")", R"("\\")", R"("\"")", R"("\\\"")", R"("\\\\")", R"("x\\\"y\"")"}) {
-        event.json = R"({"note":)" + text + R"(,"postlane_id":"forged","last":1})";
+        event.json = R"({"note":)" + text + R"(,"message_id":"forged","last":1})";
         const auto request = render(event, kHttp(), route(), kKey);
         ASSERT_TRUE(request.has_value()) << text << ": " << request.error().detail;
-        EXPECT_THAT(request->body, HasSubstr(R"("note":)" + text + R"(,"last":1})"));
+        EXPECT_THAT(request->body, HasSubstr(R"("note":)" + text + R"(,"last":1)"));
     }
 }
 
@@ -257,7 +259,8 @@ TEST(Render, BrokenStoredJsonIsRefusedNotSent) {
         event.json = whole.substr(0, length);
         EXPECT_FALSE(render(event, kHttp(), route(), kKey).has_value()) << length;
     }
-    for (const char* const text : {"[]", "null", "{\"a\"}", "{\"a\":}", "{} x", "{a:1}"}) {
+    for (const char* const text : {"[]", "null", "{\"a\"}", "{\"a\":}", "{} x", "{a:1}",
+                                   R"({"metadata":[]})", R"({"metadata":"x"})"}) {
         SendEvent event = plain_event();
         event.json = text;
         EXPECT_FALSE(render(event, kHttp(), route(), kKey).has_value()) << text;

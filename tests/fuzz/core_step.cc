@@ -187,7 +187,7 @@ private:
         int open = 0;
         for (const auto& [id, row] : bench_.view.messages) {
             open += row.state == MessageState::Sending ? 1 : 0;
-            must(has_ended(row.state) != row.payload.has_value(), "only what lives has a payload");
+            must(has_ended(row.state) != (row.payload != nullptr), "only what lives has a payload");
             must(row.state != MessageState::Sending || row.intent, "sending has its intent");
             const auto before = states_.find(id);
             // A row that has expired is no longer there: the id is free for another message.

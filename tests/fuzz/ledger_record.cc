@@ -24,7 +24,7 @@ void check_message(std::string_view value) {
         return;
     }
     must(state && *state == row->state, "a glance sees the same state");
-    must(has_ended(row->state) != row->payload.has_value(), "live rows have their payload");
+    must(has_ended(row->state) != (row->payload != nullptr), "live rows have their payload");
     must(row->state != MessageState::Sending || row->intent, "what is being sent has its intent");
     const bool behind = row->state == MessageState::Held || row->state == MessageState::Waiting;
     must(!behind || row->sequence, "what waits for its turn has a sequence");

@@ -45,6 +45,7 @@ def test_messages_are_sent_once_with_outcomes_of_the_contract(make_stack, idempo
     key = outcome["idempotency_key"]
     assert key == executed["idempotency_key" if idempotency == "header" else "postlane_id"]
     assert len(key) <= 64 and "ann" not in key and "welcome" not in key
+    assert executed["postlane_id"] == key
     assert outcome["provider_message_id"]
     assert executed["tag"] == event["metadata"]["tag"]
     validate_outcomes(stack.outcomes)

@@ -147,6 +147,18 @@ def test_odd_records_are_sent_or_dead_lettered(stack):
         assert len(got) == 1 and got[0] in ({expected} if expected else {"sent", "dead_lettered"}), (name, got)
 
 
+def test_a_dead_letter_topic_may_have_fewer_partitions(make_stack):
+    stack = make_stack(topic_changes={"dead_letters": {"partitions": 1}})
+    people = [f"broken-{i}" for i in range(20)]
+    assert len({stack.partition_of(who) for who in people}) == stack.partitions
+    for who in people:
+        stack.feed.raw("sends", who.encode(), b"{")
+        stack.feed.send(who, "after")
+    stack.instance().start()
+    stack.check(min_executed=len(people))
+    assert sorted(letter.key.decode() for letter in stack.dead_letters()) == sorted(people)
+
+
 def test_what_the_dead_letter_topic_cannot_take_is_named_not_fatal(make_stack):
     """One record whose dead letter exceeds the broker's limit must not stop its partition (or lose its outcome)."""
     small = {"config": {"max.message.bytes": "3000"}}

@@ -34,7 +34,7 @@ MessageRow row_in(MessageState state, Step step = 0, Offset offset = 1) {
         row.reason = Reason::Accepted;
         row.row_expires_at = kNow + std::chrono::hours{24 * 90};
     } else {
-        row.payload = Payload{kNow, "{}", {}};
+        row.payload = std::make_shared<const Payload>(Payload{kNow, "{}", {}});
         row.wake_at = kNow + std::chrono::hours{1};
     }
     if (state == Sending) {

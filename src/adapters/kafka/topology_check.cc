@@ -39,7 +39,7 @@ std::vector<Rule> rules(const config::Topics& topics) {
         {topics.address_suppressions, Any, Cleanup::Delete, true, false, Missing::Refuse},
         {topics.provider_events, AsSends, Cleanup::Delete, false, false, Missing::Warn},
         {topics.outcomes, AtLeastSends, Cleanup::Delete, false, true, Missing::Refuse},
-        {topics.dead_letters, AtLeastSends, Cleanup::Delete, false, true, Missing::Refuse},
+        {topics.dead_letters, Any, Cleanup::Delete, false, true, Missing::Refuse},
         {topics.ledger, AsSends, Cleanup::Compact, false, true, Missing::Refuse},
         {topics.control, Any, Cleanup::Compact, false, false, Missing::Warn},
     };

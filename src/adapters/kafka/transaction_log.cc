@@ -160,6 +160,12 @@ const std::string& KafkaLedgerLog::topic_of(Destination destination) const {
     return config_.topics.ledger;
 }
 
+PartitionId KafkaLedgerLog::partition_of(const OutRecord& record) const {
+    const bool wraps =
+        record.destination == Destination::DeadLetters && options_.dead_letter_partitions > 0;
+    return wraps ? record.partition % options_.dead_letter_partitions : record.partition;
+}
+
 Result<void> KafkaLedgerLog::fence() {
     const BootInstant until = boot_now() + options_.fence_timeout;
     while (true) {
@@ -246,7 +252,7 @@ Result<void> KafkaLedgerLog::produce_all(const Transaction& transaction, BootIns
 rd_kafka_resp_err_t KafkaLedgerLog::enqueue(const OutRecord& record, std::size_t index) {
     return kafka::produce(producer_->get(),
                           {.topic = topics_.at(static_cast<std::size_t>(record.destination)),
-                           .partition = record.partition,
+                           .partition = partition_of(record),
                            .key = record.key,
                            .value = record.value,
                            .headers = record.headers,
@@ -270,7 +276,7 @@ Result<void> KafkaLedgerLog::produce(const OutRecord& record, std::size_t index,
             : is_refusal(code) ? ErrorCode::Rejected
                                : ErrorCode::Unavailable,
             fmt::format("a record for {}[{}] cannot be produced: {}", topic_of(record.destination),
-                        record.partition, kafka::describe(code)));
+                        partition_of(record), kafka::describe(code)));
     }
 }
 

@@ -28,6 +28,8 @@ struct LedgerLogOptions {
     Millis query_timeout{10'000};
     // A restore that makes no progress for so long gives up.
     Millis replay_stall{30'000};
+    // Dead letters go to the input's partition number, wrapped round where their topic has fewer; 0: it has as many.
+    PartitionId dead_letter_partitions = 0;
 };
 
 class KafkaLedgerLog final : public LedgerLog {
@@ -69,6 +71,7 @@ private:
     Error aborted(Error cause);
     Result<CommitReceipt> receipt(const Transaction& transaction) const;
     [[nodiscard]] const std::string& topic_of(Destination destination) const;
+    [[nodiscard]] PartitionId partition_of(const OutRecord& record) const;
     Result<kafka::Client*> query_client();
     Result<Offset> offset_at(Offset which);
     // What replay() reads from, and until where.

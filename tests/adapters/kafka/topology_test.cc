@@ -96,7 +96,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"MoreLedgerPartitions", "ledger", "partitions", "9", kRefuse},
         Row{"FewerOutcomePartitions", "outcomes", "partitions", "7", kRefuse},
         Row{"MoreOutcomePartitions", "outcomes", "partitions", "9", std::nullopt},
-        Row{"FewerDeadLetterPartitions", "dead-letters", "partitions", "1", kRefuse},
+        Row{"DeadLetterPartitionsAreFree", "dead-letters", "partitions", "1", std::nullopt},
         Row{"AddressPartitionsAreFree", "address-suppressions", "partitions", "7", std::nullopt},
         Row{"LedgerNotCompacted", "ledger", "cleanup.policy", "delete", kRefuse},
         Row{"LedgerAlsoDeleted", "ledger", "cleanup.policy", "compact,delete", kRefuse},

@@ -104,6 +104,29 @@ TEST(KafkaLedgerLog, KeepsHeadersTimestampsNullsAndPartitions) {
     EXPECT_EQ(test::take(*suppressions, 1).size(), 1U);
 }
 
+TEST(KafkaLedgerLog, DeadLettersWrapRoundWhereTheirTopicHasFewerPartitions) {
+    Config config = config_with_topics(3);
+    config.topics.dead_letters = config_with_topics(2).topics.dead_letters;
+    LedgerLogOptions options;
+    options.dead_letter_partitions = 2;
+    const auto log = fenced_log(config, options);
+    OutRecord letter = to(Destination::DeadLetters, "k", "v");
+    letter.partition = 2;
+    OutRecord outcome = to(Destination::Outcomes, "k", "v");
+    outcome.partition = 2;
+    const auto done = log->commit({{letter, outcome}});
+    ASSERT_TRUE(done.has_value()) << done.error().detail;
+
+    const auto input =
+        KafkaInput::create(config, KafkaInputOptions::suppressions(2), quiet()).value();
+    for (const auto& [topic, partition] :
+         {std::pair(config.topics.dead_letters, 0), std::pair(config.topics.outcomes, 2)}) {
+        const auto records = input->open(topic, partition, {});
+        ASSERT_TRUE(records->start(0).has_value());
+        EXPECT_EQ(test::take(*records, 1).size(), 1U) << topic;
+    }
+}
+
 TEST(KafkaLedgerLog, TheFencedPredecessorCannotCommitAndLeavesNothing) {
     const Config config = config_with_topics();
     const auto old_owner = fenced_log(config);
