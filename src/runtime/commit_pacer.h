@@ -61,8 +61,8 @@ public:
     // When the next one should be that is not large.
     [[nodiscard]] BootInstant next(const Load& load) const {
         // About 2 ms of CPU a transaction (librdkafka 2.0.2), and as much again in the broker: with this, transactions
-        // take at most about two thirds of a core while there is time, and a tenth when throughput matters.
-        const auto per_partition = load.busy ? Millis{24} : Millis{3};
+        // take at most about one core while there is time, and a tenth when throughput matters.
+        const auto per_partition = load.busy ? Millis{24} : Millis{2};
         const auto interval = per_partition * static_cast<Millis::rep>(
                                                   std::max<std::size_t>(load.active_partitions, 1));
         // A busy partition publishes how fresh its view is once per transaction; the requests of the one before must

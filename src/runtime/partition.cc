@@ -338,7 +338,7 @@ void Partition::publish_status(const Now& at) {
         return;
     }
     next_status_ = at.boot + kStatusInterval;
-    const OffsetsRow next = runner_->reached();
+    const OffsetsRow& next = runner_->next_offsets();
     Status status;
     const auto lag = [](const std::optional<Offset>& end, Offset from) {
         return end ? std::max<std::int64_t>(0, *end - std::max<Offset>(from, 0)) : -1;

@@ -263,6 +263,7 @@ void PartitionRunner::decide(const Now& now) {
         blocked_routes_.clear();
         blocked_until_ = {};
     }
+    pass_what_is_no_input();
     count_held(now);
     decide_suppressions(now);
     publish_freshness();
@@ -284,6 +285,18 @@ void PartitionRunner::decide(const Now& now) {
     }
     park_blocked_routes(now);
     sweep(now);
+}
+
+// In the ledger with the next transaction that there is anyway.
+void PartitionRunner::pass_what_is_no_input() {
+    const OffsetsRow before = offsets_;
+    if (pending_sends_.empty()) {
+        offsets_.sends = std::max(offsets_.sends, sends_end_.value_or(0));
+    }
+    if (pending_suppressions_.empty()) {
+        offsets_.suppressions = std::max(offsets_.suppressions, suppressions_end_.value_or(0));
+    }
+    offsets_passed_ = offsets_passed_ || offsets_ != before;
 }
 
 void PartitionRunner::decide_suppressions(const Now& now) {
@@ -459,17 +472,6 @@ std::size_t PartitionRunner::batch_bytes() const {
     return view_.batch_bytes() + out_bytes_;
 }
 
-OffsetsRow PartitionRunner::reached() const {
-    OffsetsRow row = offsets_;
-    if (pending_sends_.empty()) {
-        row.sends = std::max(row.sends, sends_end_.value_or(0));
-    }
-    if (pending_suppressions_.empty()) {
-        row.suppressions = std::max(row.suppressions, suppressions_end_.value_or(0));
-    }
-    return row;
-}
-
 bool PartitionRunner::is_saturated() const {
     return pending_sends_.size() >= kPendingSendsMax / 2 || ready_to_go() >= kReadyIntakeMax;
 }
@@ -482,9 +484,10 @@ Transaction PartitionRunner::seal(const Now& now) {
     for (const Departure& departure : departures_) {
         departure.guard->set_deadline(now.boot + config_.dispatch.intent_deadline);
     }
-    if (offsets_changed_) {
+    if (offsets_changed_ || offsets_passed_) {
         view_.put_offsets(offsets_);
         offsets_changed_ = false;
+        offsets_passed_ = false;
     }
     Transaction transaction;
     transaction.records = view_.ledger_records(partition_);

@@ -116,10 +116,8 @@ public:
     [[nodiscard]] std::size_t open_intents() const { return open_.size(); }
 
     [[nodiscard]] const std::optional<Error>& failure() const { return view_.failure(); }
+    // Behind what was decided, and behind what is no input: transaction markers and aborted records have offsets too.
     [[nodiscard]] const OffsetsRow& next_offsets() const { return offsets_; }
-    // The same, moved on to the end of the topic where nothing waits: transaction markers and aborted records have
-    // offsets and are never input.
-    [[nodiscard]] OffsetsRow reached() const;
     [[nodiscard]] const OrderingCounts& ordering() const { return ordering_; }
     [[nodiscard]] BootInstant fresh_since() const;
     // Recipients with a request in flight or a message ready in memory.
@@ -172,6 +170,7 @@ private:
     void count_one(Count::What what);
     void perform_rest(const RecipientId& recipient, const Effect& effect, const Now& now);
     void follow_up(const FollowUp& next, const Now& now);
+    void pass_what_is_no_input();
     void decide_suppressions(const Now& now);
     void decide_results(const Now& now);
     void decide_doubts(const Now& now);
@@ -267,6 +266,7 @@ private:
     std::deque<FollowUp> follow_ups_;
     std::vector<AttemptId> settled_;
     bool offsets_changed_ = false;
+    bool offsets_passed_ = false;  // what is no input, which is no reason for a transaction
     struct CountedOutcome {
         Outcome outcome;
         Reason reason;

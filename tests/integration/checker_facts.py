@@ -226,13 +226,13 @@ class Facts:
         policy = self.policy
         counts = partition_counts(bootstrap, [policy.sends, policy.suppressions])
         self.send_partitions, self.suppression_partitions = counts[policy.sends], counts[policy.suppressions]
-        for topic, add, isolation in (
-                (policy.sends, self.add_send, "read_uncommitted"),
-                (policy.suppressions, self.add_suppression, "read_committed"),
-                (policy.address_suppressions, lambda r: self.add_suppression(r, "address"), "read_committed"),
-                (policy.outcomes, self.add_outcome, "read_committed"),
-                (policy.dead_letters, self.add_dead_letter, "read_committed")):
-            for record in read_topic(bootstrap, topic, isolation):
+        for topic, add in (
+                (policy.sends, self.add_send),
+                (policy.suppressions, self.add_suppression),
+                (policy.address_suppressions, lambda r: self.add_suppression(r, "address")),
+                (policy.outcomes, self.add_outcome),
+                (policy.dead_letters, self.add_dead_letter)):
+            for record in read_topic(bootstrap, topic):
                 add(record)
 
     def finish(self):

@@ -6,9 +6,10 @@ import random
 
 import jsonschema
 import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from checker_facts import read_topic
-from harness import now
+from harness import eventually, now
 from kafka_node import REPOSITORY
 
 OUTCOME_SCHEMA = os.path.join(REPOSITORY, "schemas", "outcome.schema.json")
@@ -161,6 +162,47 @@ def test_gap_is_dead_lettered_and_can_be_replayed(make_stack):
     stack.check(min_executed=4)
     executed = [row["sequence"]["step"] for row in stack.sandbox.executed() if row["sequence"]]
     assert executed == [1, 2, 3]
+
+
+def test_input_in_transactions_ends_like_any_other(make_stack):
+    """What ends a transaction, and what was aborted, has an offset and is no input: behind it a gap still ends on time,
+    and nothing is left to read."""
+    stack = make_stack(ordering={"max_wait_ms": 1500})
+    feed = stack.feed
+    instance = stack.instance().start()
+    producer = Producer({"bootstrap.servers": stack.bootstrap, "transactional.id": stack.topics["sends"] + "-app",
+                         "log_level": 0})
+    producer.init_transactions(20)
+
+    def produce(who, message, commit, **fields):
+        producer.begin_transaction()
+        producer.produce(stack.topics["sends"], key=who.encode(), value=json.dumps(feed.event(who, message, **fields)),
+                         partition=stack.partition_of(who))
+        producer.flush(20)
+        producer.commit_transaction(20) if commit else producer.abort_transaction(20)
+        feed.sends += commit
+
+    produce("bob", "never", False)
+    produce("ann", "welcome", True)
+    produce("ann", None, True, sequence={"id": "drip", "step": 2})
+    produce("ann", "never", False)
+    stack.check(min_executed=1)
+    assert stack.outcomes.words("ann") == ["sent/accepted", "dead_lettered/gap_timeout"]
+    assert not stack.outcomes.of("bob")
+
+    group = Consumer({"bootstrap.servers": stack.bootstrap, "group.id": stack.base["kafka"]["group_id"]})
+    place = TopicPartition(stack.topics["sends"], stack.partition_of("ann"))
+
+    def nothing_left():
+        end = group.get_watermark_offsets(place, timeout=10)[1]
+        return end == 6 and group.committed([place], timeout=10)[0].offset == end
+
+    eventually("the group's offset is at the end", nothing_left)
+    lags = [value for series, value in instance.metrics().items()
+            if series.startswith("postlane_partition_lag_records")]
+    assert lags and not any(lags), lags
+    group.close()
+    instance.terminate()
 
 
 def test_gap_is_skipped_by_policy_and_the_late_step_is_never_sent(make_stack):

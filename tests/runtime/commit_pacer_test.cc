@@ -46,7 +46,7 @@ TEST_P(Interval, SinceTheLastOneBegan) {
 INSTANTIATE_TEST_SUITE_P(
     Table, Interval,
     testing::Values(Row{"Alone", false, 1, Millis{3}, Millis{10}},
-                    Row{"SharesWithEight", false, 8, Millis{3}, Millis{24}},
+                    Row{"SharesWithEight", false, 8, Millis{3}, Millis{16}},
                     Row{"SlowCommitsAlone", false, 1, Millis{40}, Millis{80}},
                     Row{"SlowCommits", false, 8, Millis{40}, Millis{160}},
                     Row{"NeverLongerThanThis", false, 1'000, Millis{3}, Millis{250}},

@@ -54,16 +54,38 @@ TEST(PartitionRunnerTest, AProvidersIdThatNamesTheRecipientsAddressIsNotKept) {
                 HasSubstr(R"("provider_message_id":"<17@mail.esp.example>")"));
 }
 
-TEST(PartitionRunnerTest, WhatIsNoInputAtTheEndIsReached) {
+// Markers of transactions and aborted records have offsets, and the client never gives them.
+TEST(PartitionRunnerTest, WhatIsNoInputAtTheEndIsPassedWithTheNextTransaction) {
     RunnerBench bench;
-    bench.runner->on_sends({}, 7, bench.now);  // markers and aborted records alone
-    EXPECT_EQ(bench.runner->reached().sends, 7);
-    bench.runner->on_suppressions({}, 3);
-    EXPECT_EQ(bench.runner->reached().suppressions, 3);
-    EXPECT_EQ(bench.runner->next_offsets().sends, 0);
+    bench.next_send = 7;
+    bench.next_suppression = 3;
+    bench.runner->on_sends({}, 7, bench.now);
+    bench.turn();
+    EXPECT_EQ(bench.runner->next_offsets(), (OffsetsRow{7, 3}));
+    EXPECT_FALSE(bench.runner->has_batch());  // no transaction for that alone
+    EXPECT_EQ(bench.transactions, 0U);
 
-    bench.send("ann", "m");  // waits for a fresh view
-    EXPECT_EQ(bench.runner->reached().sends, 0);
+    bench.advance(Millis{1});
+    bench.send("ann", "m");
+    bench.runner->decide(bench.now);  // the view is not fresh: it waits
+    EXPECT_EQ(bench.runner->next_offsets().sends, 7);
+    bench.settle();
+    bench.next_send = 12;
+    bench.runner->on_sends({}, 12, bench.now);
+    bench.answer(202);
+    bench.settle();
+    bench.start();
+    EXPECT_EQ(bench.runner->next_offsets(), (OffsetsRow{12, 3}));  // as the ledger has it
+}
+
+TEST(PartitionRunnerTest, AGapTimerFiresBehindTheMarkerThatEndsTheInput) {
+    RunnerBench bench;
+    bench.send_step("ann", "m2", 2);
+    bench.runner->on_sends({}, ++bench.next_send, bench.now);
+    bench.settle();
+    bench.advance(hours{24});
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m2"), DeadLettered);
 }
 
 TEST(PartitionRunnerTest, AGapTimerFiresOnTime) {
@@ -398,8 +420,7 @@ TEST(PartitionRunnerTest, AGapTimerWaitsForInputThatIsStillToBeRead) {
     bench.settle();
     ASSERT_EQ(bench.state("ann", "m2"), Held);
     bench.advance(bench.config.ordering.max_wait + Millis{1'000});
-    bench.runner->on_sends({}, bench.next_send + 1,
-                           bench.now);  // one more is known to be in the topic
+    bench.start();  // and has not come to the end of the topic yet
     bench.settle();
     EXPECT_EQ(bench.state("ann", "m2"), Held);
     bench.send_step("ann", "m1", 1);

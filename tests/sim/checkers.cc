@@ -80,7 +80,7 @@ void Checkers::read_outcomes() {
             seen.visible = *visible;
             const auto& inputs = broker.log(Topic::Sends, partition);
             const std::size_t at = broker.position_of(Topic::Sends, partition, input);
-            if (at >= inputs.size() || inputs[at].offset != input) {
+            if (at >= inputs.size() || inputs[at].offset != input || !broker.is_data(inputs[at])) {
                 violated(fmt::format("G4: an outcome names input p{}@{}, which does not exist",
                                      partition, input));
                 continue;
@@ -104,6 +104,9 @@ void Checkers::check_one_outcome_per_input(bool ended) {
     const Broker& broker = world_.env().broker;
     for (PartitionId partition = 0; partition < world_.options().partitions; ++partition) {
         for (const LogRecord& record : broker.log(Topic::Sends, partition)) {
+            if (!broker.is_data(record)) {
+                continue;
+            }
             const auto found = count.find({partition, record.offset});
             const int times = found == count.end() ? 0 : found->second;
             if (const auto spec = spec_of(record.headers)) {
@@ -126,7 +129,7 @@ void Checkers::check_duplicates() {
     const Broker& broker = world_.env().broker;
     for (PartitionId partition = 0; partition < world_.options().partitions; ++partition) {
         for (const LogRecord& record : broker.log(Topic::Sends, partition)) {
-            if (const auto spec = spec_of(record.headers)) {
+            if (const auto spec = spec_of(record.headers); spec && broker.is_data(record)) {
                 inputs[logical_id(*spec)] += 1;
             }
         }

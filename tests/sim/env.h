@@ -48,14 +48,15 @@ struct Faults {
     double hung_transactions = 0;
     double compactions = 0;
     double input_delays = 0;
-    double torn_batches = 0;    // at a power loss: the store's last batch is damaged
-    double input_rewinds = 0;   // a client reads some records again
-    double clock_drifts = 0;    // a machine's clock is this much too fast or too slow
-    double nights = 0;          // everything is off for hours or days
-    double retentions = 0;      // the broker deletes input that was accounted for
-    double config_changes = 0;  // at a start: with it requests look different
-    Time latency_us = 2'000;    // of a broker request, about
-    Time input_delay_us = 0;    // of every stream; 0: some
+    double torn_batches = 0;         // at a power loss: the store's last batch is damaged
+    double input_rewinds = 0;        // a client reads some records again
+    double clock_drifts = 0;         // a machine's clock is this much too fast or too slow
+    double nights = 0;               // everything is off for hours or days
+    double retentions = 0;           // the broker deletes input that was accounted for
+    double config_changes = 0;       // at a start: with it requests look different
+    double transactional_input = 0;  // sends in transactions of their producer, some aborted first
+    Time latency_us = 2'000;         // of a broker request, about
+    Time input_delay_us = 0;         // of every stream; 0: some
 };
 
 struct TraceOptions {

@@ -105,6 +105,7 @@ std::span<const FaultClass> fault_classes() {
         FaultClass{"nights", &Faults::nights, 0.002, 0.03, true},
         FaultClass{"retentions", &Faults::retentions, 0.01, 0.5},
         FaultClass{"config_changes", &Faults::config_changes, 0.3, 1.0},
+        FaultClass{"transactional_input", &Faults::transactional_input, 0.05, 1.0, false, true},
     };
     return kClasses;
 }
@@ -149,15 +150,14 @@ Config swarm_config(Random& random) {
     return config;
 }
 
-Faults swarm_faults(Random& random, bool without_doubt) {
-    Faults faults;
+void draw_faults(Random& random, Options& options, bool last) {
     for (const FaultClass& each : fault_classes()) {
-        const double magnitude = random.log_uniform(each.low, each.high);
-        const bool on = random.chance(0.5) && !(without_doubt && each.leaves_doubt);
-        faults.*each.magnitude = on ? magnitude : 0.0;
+        if (each.drawn_last == last) {
+            const double magnitude = random.log_uniform(each.low, each.high);
+            const bool on = random.chance(0.5) && !(options.without_doubt && each.leaves_doubt);
+            options.faults.*each.magnitude = on ? magnitude : 0.0;
+        }
     }
-    faults.latency_us = static_cast<Time>(random.log_uniform(300, 20'000));
-    return faults;
 }
 
 }  // namespace
@@ -168,7 +168,8 @@ Options swarm_options(std::uint64_t seed) {
     options.seed = seed;
     options.config = swarm_config(random);
     options.without_doubt = random.chance(0.15);
-    options.faults = swarm_faults(random, options.without_doubt);
+    draw_faults(random, options, false);
+    options.faults.latency_us = static_cast<Time>(random.log_uniform(300, 20'000));
     options.partitions = static_cast<std::int32_t>(random.between(1, 4));
     options.address_partitions = static_cast<std::int32_t>(random.between(1, 2));
     options.instances = static_cast<int>(random.between(1, 4));
@@ -201,6 +202,7 @@ Options swarm_options(std::uint64_t seed) {
     } else if (options.epilogue == Epilogue::LaneBacksOff) {
         options.faults.input_delays = 0;
     }
+    draw_faults(random, options, true);
     return options;
 }
 

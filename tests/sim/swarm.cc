@@ -59,6 +59,7 @@ constexpr std::array kMustHappen{
     "an account is refused",
     "end_offsets_unavailable",
     "input_held_at_stable_offset",
+    "input_aborted",
     "hook_refused/deadline_passed",
     "hook_refused/epoch_ended",
     "hook_refused/suppression_arrived",

@@ -41,6 +41,24 @@ SIM_SCENARIO(Timeline, LateStepAfterASkippedGapIsNotSent) {
     EXPECT_EQ(outcomes_of(world, "m2"), Words{"dead_lettered/late_step"});
 }
 
+// What ends the transaction of a producer has an offset and is no input: nothing more comes, and the gap's timer fires.
+SIM_SCENARIO(Timeline, AGapEndsOnTimeBehindAMarker) {
+    World world(one_instance(30));
+    ASSERT_TRUE(running(world));
+    world.env().faults.transactional_input = 1;
+    SendSpec spec;
+    spec.recipient = "r1";
+    spec.address = "r1@example.com";
+    spec.message_id = "m2";
+    spec.category = "marketing";
+    spec.route = "keyed";
+    spec.sequence = SequenceRef{"drip", 2};
+    world.traffic().produce(world.traffic().add_send(std::move(spec)));
+    world.run_for(10 * kSecond);
+    EXPECT_EQ(outcomes_of(world, "m2"), Words{"dead_lettered/gap_timeout"});
+    expect_good_end(world);
+}
+
 SIM_SCENARIO(Timeline, StepsInAnyOrderGoInTheirOrder) {
     World world(one_instance(3));
     ASSERT_TRUE(running(world));

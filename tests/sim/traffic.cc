@@ -15,8 +15,10 @@ std::string subject_of(std::size_t spec) {
     return "T" + std::to_string(spec);
 }
 
-LogRecord record_of(const std::string& key, const std::string& value, std::size_t spec) {
+LogRecord record_of(const std::string& key, const std::string& value, std::size_t spec,
+                    TransactionId transaction = 0) {
     LogRecord record;
+    record.transaction = transaction;
     record.key = key;
     record.value = value;
     record.headers.push_back({kSpecHeader, std::to_string(spec)});
@@ -91,14 +93,14 @@ std::size_t Traffic::add_send(SendSpec spec, std::string extra_members) {
     return number;
 }
 
-Offset Traffic::produce_send(std::size_t number) {
+Offset Traffic::produce_send(std::size_t number, TransactionId transaction) {
     SendSpec& spec = sends_.at(number);
     if (spec.first_produced < 0) {
         spec.first_produced = env_.now();
     }
     const PartitionId partition = home_of(spec.recipient);
-    const Offset offset =
-        env_.broker.append(Topic::Sends, partition, record_of(spec.recipient, spec.value, number));
+    const Offset offset = env_.broker.append(
+        Topic::Sends, partition, record_of(spec.recipient, spec.value, number, transaction));
     env_.trace("producer", spec.recipient, "send {} to p{}@{}: {} {}{}{}", subject_of(number),
                partition, offset, spec.message_id, spec.route,
                spec.sequence ? " step " + spec.sequence->id + "/" : "",
@@ -106,18 +108,38 @@ Offset Traffic::produce_send(std::size_t number) {
     return offset;
 }
 
+void Traffic::produce(std::size_t number) {
+    if (!env_.dice(env_.faults.transactional_input)) {
+        (void)produce_send(number);
+        return;
+    }
+    const auto begin = [&] {
+        return env_.broker.begin("producer." + std::to_string(transactions_++), 60 * kSecond);
+    };
+    if (env_.random.chance(0.3)) {
+        const TransactionId failed = begin();
+        (void)produce_send(number, failed);
+        env_.broker.end(failed, false);
+        env_.sometimes("input_aborted");
+    }
+    const TransactionId id = begin();
+    (void)produce_send(number, id);
+    const Time hold = env_.random.chance(0.3) ? env_.random.between(0, kSecond) : 0;
+    env_.scheduler.at(env_.now() + hold, [this, id] { env_.broker.end(id, true); });
+}
+
 void Traffic::schedule(std::size_t spec, const TrafficOptions& options, Time when) {
     send_times_.push_back(when);
-    env_.scheduler.at(when, [this, spec] { (void)produce_send(spec); });
+    env_.scheduler.at(when, [this, spec] { produce(spec); });
     while (env_.random.chance(options.duplicates)) {
-        env_.scheduler.at(some_time(options), [this, spec] { (void)produce_send(spec); });
+        env_.scheduler.at(some_time(options), [this, spec] { produce(spec); });
     }
     if (env_.random.chance(options.duplicates / 2)) {
         SendSpec other = sends_[spec];  // same identity, another body
         other.value.clear();
         other.delay_after_previous = 0;
         const std::size_t conflict = add_send(std::move(other));
-        env_.scheduler.at(some_time(options), [this, conflict] { (void)produce_send(conflict); });
+        env_.scheduler.at(some_time(options), [this, conflict] { produce(conflict); });
     }
 }
 
@@ -284,11 +306,13 @@ void Traffic::produce_again(Time from, Time to, bool as_of_then) {
     for (PartitionId partition = 0; partition < env_.broker.partitions(Topic::Sends); ++partition) {
         std::vector<LogRecord> again;
         for (const LogRecord& record : env_.broker.log(Topic::Sends, partition)) {
-            if (record.appended_at >= from && record.appended_at < to) {
+            if (record.appended_at >= from && record.appended_at < to &&
+                env_.broker.is_data(record)) {
                 again.push_back(record);
             }
         }
         for (LogRecord& record : again) {
+            record.transaction = 0;
             if (!as_of_then) {
                 record.timestamp = {};
             }

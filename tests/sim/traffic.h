@@ -64,7 +64,9 @@ public:
 
     // --- single records, for tests and for the schedule ---
     std::size_t add_send(SendSpec spec, std::string extra_members = "");
-    Offset produce_send(std::size_t spec);
+    Offset produce_send(std::size_t spec, TransactionId transaction = 0);
+    // As its producer does: alone, or in a transaction, perhaps the second one of two.
+    void produce(std::size_t spec);
     std::size_t add_suppression(SuppressionSpec spec);
     Offset produce_suppression(std::size_t spec, TransactionId transaction = 0);
     // The steps that no schedule produced, so that who waits for them stops waiting.
@@ -94,6 +96,7 @@ private:
     std::vector<std::size_t> never_produced_;
     std::vector<Time> send_times_;
     std::size_t next_sequence_ = 0;
+    std::size_t transactions_ = 0;
 };
 
 }  // namespace postlane::sim

@@ -61,6 +61,7 @@ struct FaultClass {
     double low;
     double high;
     bool leaves_doubt = false;  // whether a request was executed
+    bool drawn_last = false;    // came later: the seeds that are kept stay what they were
 };
 [[nodiscard]] std::span<const FaultClass> fault_classes();
 
