@@ -195,7 +195,7 @@ def test_input_in_transactions_ends_like_any_other(make_stack):
 
     def nothing_left():
         end = group.get_watermark_offsets(place, timeout=10)[1]
-        return end == 6 and group.committed([place], timeout=10)[0].offset == end
+        return end >= 6 and group.committed([place], timeout=10)[0].offset == end
 
     eventually("the group's offset is at the end", nothing_left)
     lags = [value for series, value in instance.metrics().items()
