@@ -14,6 +14,12 @@ std::optional<T> value_or_failure(Result<T> result, std::optional<Error>& failur
     return *std::move(result);
 }
 
+// Such rows are remembered: what one recipient was sent must not fill the memory.
+bool is_small(const SuppressionRow& row) {
+    constexpr std::size_t kEntries = 16;
+    return row.entries.size() + row.clearings.size() <= kEntries;
+}
+
 }  // namespace
 
 std::optional<ledger::Wake> wake_of(const RecipientId& recipient, const MessageId& id,
@@ -161,18 +167,20 @@ std::optional<StepEntry> LedgerView::next_step(std::string_view sequence_id, Ste
 
 std::optional<SuppressionRow> LedgerView::suppressions() const {
     std::string key = ledger::suppressions_key(recipient_);
-    const std::optional<SuppressionRow>* row = suppressions_.find(key);
-    if (row == nullptr) {
-        std::optional<SuppressionRow> read;
-        if (const auto bytes = row_bytes(key)) {
-            read = value_or_failure(ledger::decode_suppressions(*bytes), failure_);
-        }
-        if (failure_) {
-            return std::nullopt;
-        }
-        row = &suppressions_.put(std::move(key), std::move(read));
+    if (const std::optional<SuppressionRow>* known = suppressions_.find(key)) {
+        return *known;
     }
-    return *row;
+    std::optional<SuppressionRow> row;
+    if (const auto bytes = row_bytes(key)) {
+        row = value_or_failure(ledger::decode_suppressions(*bytes), failure_);
+    }
+    if (failure_) {
+        return std::nullopt;
+    }
+    if (!row || is_small(*row)) {
+        suppressions_.put(std::move(key), row);
+    }
+    return row;
 }
 
 std::optional<SuppressionRow> LedgerView::address_suppressions(const AddressKey& key) const {
@@ -259,7 +267,11 @@ void LedgerView::put(const PutSequence& effect) {
 
 void LedgerView::put(const PutSuppressions& effect) {
     std::string key = ledger::suppressions_key(recipient_);
-    suppressions_.put(key, effect.row);
+    if (is_small(effect.row)) {
+        suppressions_.put(key, effect.row);
+    } else {
+        suppressions_.forget(key);
+    }
     put_row(std::move(key), ledger::encode(effect.row));
 }
 

@@ -205,7 +205,7 @@ private:
     // attempt and its end.
     static constexpr std::size_t kRemembered = 1'024;
     mutable Recent<std::optional<SequenceRow>> sequences_{kRemembered};
-    // The same of suppressions: asked for at the acceptance and at every attempt.
+    // The same of suppressions, if they are few: asked for at the acceptance and at every attempt.
     mutable Recent<std::optional<SuppressionRow>> suppressions_{kRemembered};
     // What the last question was answered with: one decision asks the same several times.
     mutable std::optional<std::pair<std::string, std::optional<MessageRow>>> message_memo_;

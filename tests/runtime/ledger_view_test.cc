@@ -93,6 +93,33 @@ TEST_F(LedgerViewTest, TheLastWriteOfABatchIsItsOnlyRecord) {
     EXPECT_EQ(*ledger::peek_message_state(*records[0].value), Sending);
 }
 
+// Few are remembered, many are read again each time; the answer is the same.
+TEST_F(LedgerViewTest, SuppressionsAreThoseOfTheLastPut) {
+    const RecipientId bob("bob");
+    EXPECT_EQ(view_.suppressions(), std::nullopt);
+    for (const std::size_t entries : {1U, 40U, 16U, 17U, 2U, 3U}) {
+        SuppressionRow row;
+        for (std::size_t at = 0; at < entries; ++at) {
+            row.entries.push_back({{Scope::Kind::Category, std::to_string(at)},
+                                   SuppressionReason::Manual,
+                                   kNow,
+                                   std::nullopt});
+        }
+        view_.put(PutSuppressions{row});
+        EXPECT_EQ(view_.suppressions(), row) << entries;
+        view_.focus(bob, kNow);
+        EXPECT_EQ(view_.suppressions(), std::nullopt);
+        view_.focus(kAnn, kNow);
+        EXPECT_EQ(view_.suppressions(), row) << entries;
+        commit();
+        EXPECT_EQ(view_.suppressions(), row) << entries;
+        LedgerView later(store_, addresses_);
+        later.focus(kAnn, kNow);
+        EXPECT_EQ(later.suppressions(), row) << entries;
+        EXPECT_EQ(later.suppressions(), row) << entries;
+    }
+}
+
 TEST_F(LedgerViewTest, RecordsKeepTheOrderOfTheDecisions) {
     put("z", row_in(Ready));
     view_.put(PutSequence{"drip", SequenceRow{}});
