@@ -14,7 +14,7 @@ std::optional<T> value_or_failure(Result<T> result, std::optional<Error>& failur
     return *std::move(result);
 }
 
-// Such rows are remembered: what one recipient was sent must not fill the memory.
+// Such rows are remembered; those of recipients with hundreds of suppressions would fill the memory.
 bool is_small(const SuppressionRow& row) {
     constexpr std::size_t kEntries = 16;
     return row.entries.size() + row.clearings.size() <= kEntries;

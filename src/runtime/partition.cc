@@ -10,6 +10,7 @@ namespace {
 constexpr std::size_t kPollMax = 1'024;
 constexpr Offset kBacklog = 512;
 constexpr std::chrono::hours kKeepAlive{1};
+constexpr std::chrono::seconds kPassedFor{5};
 constexpr Millis kStatusInterval{100};
 constexpr Millis kCreditCheck{100};
 constexpr std::chrono::seconds kIdle{1};
@@ -154,7 +155,7 @@ BootInstant Partition::round() {
         restart(Error(*runner_->failure()));  // the runner, and its failure, end there
         return at.boot;
     }
-    if (at.boot - last_commit_ >= kKeepAlive) {
+    if (keeps_alive(at)) {
         runner_->keep_alive();
     }
     BootInstant next = runner_->next_wake(at);
@@ -189,6 +190,14 @@ BootInstant Partition::round() {
     }
     publish_status(at);
     return stage_ == Stage::Draining ? finish_draining(at) : next;
+}
+
+// Hourly; soon where the end of the input went on without input, so that retention cannot delete what the ledger still
+// calls the next record, nor the group see a lag; and at the end of a drain.
+bool Partition::keeps_alive(const Now& at) const {
+    const BootClock::duration idle = at.boot - last_commit_;
+    const bool leaves = stage_ == Stage::Draining && runner_->open_intents() == 0;
+    return idle >= kKeepAlive || (runner_->has_passed() && (idle >= kPassedFor || leaves));
 }
 
 // More input waits than one round takes, or more messages than can be dispatched, and the batch gains by waiting:

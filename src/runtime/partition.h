@@ -115,6 +115,7 @@ private:
                                              const std::optional<GenesisRow>& genesis);
     [[nodiscard]] Result<void> replay(Offset from, Offset end);
     BootInstant round();
+    [[nodiscard]] bool keeps_alive(const Now& at) const;
     [[nodiscard]] bool is_busy() const;
     [[nodiscard]] Result<void> take_inputs();
     [[nodiscard]] Result<void> commit(const Now& at);

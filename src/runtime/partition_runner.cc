@@ -287,7 +287,7 @@ void PartitionRunner::decide(const Now& now) {
     sweep(now);
 }
 
-// In the ledger with the next transaction that there is anyway.
+// Behind them only markers of transactions and aborted records can be. In the ledger with the next transaction.
 void PartitionRunner::pass_what_is_no_input() {
     const OffsetsRow before = offsets_;
     if (pending_sends_.empty()) {

@@ -104,7 +104,9 @@ public:
     [[nodiscard]] std::size_t batch_bytes() const;
     // More input waits than can be dispatched: throughput matters now, not latency.
     [[nodiscard]] bool is_saturated() const;
-    // A batch that says nothing but that we are alive.
+    // Whether the next offsets went on over what is no input, and no transaction has said so yet.
+    [[nodiscard]] bool has_passed() const { return offsets_passed_; }
+    // A batch that says nothing but that we are alive, and the next offsets.
     void keep_alive();
     // `now` starts the deadlines of its intents: the commit can only come later, so a successor that waits for
     // them from its own fencing waits long enough.

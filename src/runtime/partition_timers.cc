@@ -213,7 +213,7 @@ void PartitionRunner::step_aside(const RecipientId& recipient, const MessageId& 
 // A missing step is missing only once everything that was in the topic by then has been read: after an outage of
 // ours, or behind a backlog, it may just not have had its turn.
 bool PartitionRunner::input_read_through(Instant when) const {
-    const bool at_end = pending_sends_.empty() && sends_end_;
+    const bool at_end = !stopping_ && pending_sends_.empty() && sends_end_;
     return at_end || last_recorded_at_ >= when;
 }
 

@@ -88,12 +88,12 @@ def test_rolling_restart(make_stack):
 
 @pytest.mark.parametrize("idempotency", ["header", "none"])
 def test_zombie_sends_nothing_after_losing_its_partitions(make_stack, idempotency):
-    """A is stopped with requests on the wire, B takes over and finishes, A wakes."""
+    """A is stopped with requests on the wire and as many that wait for it, B takes over and finishes, A wakes."""
     stack = make_stack(kafka=FAST_GROUP, faults={"latency_ms": 150, "latency_jitter_ms": 100},
-                       provider={"idempotency": idempotency, "timeout_ms": 800},
+                       provider={"idempotency": idempotency, "timeout_ms": 800, "max_in_flight": 12},
                        dispatch={"intent_deadline_ms": 500, "max_in_flight": 32})
     a = stack.instance("a", kafka={"group_instance_id": None}).start()
-    for i in range(1500):
+    for i in range(600):
         stack.feed.send(f"user-{i}", "m")
     stack.feed.flush()
     a.may_end = True
@@ -106,13 +106,13 @@ def test_zombie_sends_nothing_after_losing_its_partitions(make_stack, idempotenc
     time.sleep(3)
     after = stack.sandbox.executed()
     assert len(after) == len(before), "the zombie sent"
-    report = stack.check(min_executed=1000)
-    assert report.outcome_count("sent") >= 1400
+    report = stack.check(min_executed=500)
+    assert report.outcome_count("sent") >= 560
     assert report.outcome_count("ambiguous") <= (0 if idempotency == "header" else 32)
     # A either found its way back into the group or ended on purpose; what B does must not depend on it.
     for i in range(50):
         stack.feed.send(f"user-{i}", "m2")
-    stack.check(min_executed=1000)
+    stack.check(min_executed=550)
     b.terminate()
     if a.alive:
         a.terminate()

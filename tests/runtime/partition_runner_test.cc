@@ -78,6 +78,26 @@ TEST(PartitionRunnerTest, WhatIsNoInputAtTheEndIsPassedWithTheNextTransaction) {
     EXPECT_EQ(bench.runner->next_offsets(), (OffsetsRow{12, 3}));  // as the ledger has it
 }
 
+TEST(PartitionRunnerTest, WhatABatchHasNoRoomForIsNotPassed) {
+    RunnerBench bench;
+    constexpr Offset kRecords = 12;
+    std::vector<InputRecord> records;
+    while (bench.next_suppression < kRecords) {
+        InputRecord record;
+        record.offset = bench.next_suppression++;
+        record.timestamp = bench.now.broker;
+        record.key = "ann";
+        record.value = "{" + std::string(900'000, 'x');  // a dead letter, whole
+        records.push_back(std::move(record));
+    }
+    bench.runner->on_suppressions(std::move(records), ++bench.next_suppression);
+    bench.runner->decide(bench.now);
+    bench.runner->decide(bench.now);
+    EXPECT_LT(bench.runner->next_offsets().suppressions, kRecords);
+    bench.settle();
+    EXPECT_EQ(bench.runner->next_offsets().suppressions, kRecords + 1);
+}
+
 TEST(PartitionRunnerTest, AGapTimerFiresBehindTheMarkerThatEndsTheInput) {
     RunnerBench bench;
     bench.send_step("ann", "m2", 2);
@@ -433,12 +453,25 @@ TEST(PartitionRunnerTest, AClockThatIsAheadDoesNotMakeUnreadInputMissing) {
     bench.send_step("ann", "m2", 2);
     bench.settle();
     bench.advance(bench.config.ordering.max_wait + Millis{1'000});
+    bench.start();  // and has not come to the end of the topic yet
     InputRecord record;
     record.offset = bench.next_send++;
     record.timestamp = bench.now.broker + Millis{5'000};
     record.key = "bob";
     record.value = "{}";
-    bench.runner->on_sends({record}, bench.next_send + 1, bench.now);
+    bench.runner->on_sends({record}, std::nullopt, bench.now);
+    bench.settle();
+    bench.advance(Millis{20});
+    bench.settle();
+    EXPECT_EQ(bench.state("ann", "m2"), Held);
+}
+
+TEST(PartitionRunnerTest, AGapTimerDoesNotFireOnceInputIsNoLongerRead) {
+    RunnerBench bench;
+    bench.send_step("ann", "m2", 2);
+    bench.settle();
+    bench.runner->stop_intents();
+    bench.advance(bench.config.ordering.max_wait + Millis{1'000});
     bench.settle();
     EXPECT_EQ(bench.state("ann", "m2"), Held);
 }

@@ -23,8 +23,9 @@ public:
     // Appends at most `max` records that have already arrived; never blocks. Offsets lost to retention
     // between `from` and the first record are an error of code Misconfigured.
     [[nodiscard]] virtual Result<void> poll(std::vector<InputRecord>& out, std::size_t max) = 0;
-    // The offset at which the end of the partition was last seen with nothing after it; it is the next
-    // offset to be read. For suppressions only (isolation: read_committed, so this is the LSO).
+    // The offset at which the end of the partition was last seen with nothing after it (isolation: read_committed, so
+    // this is the last stable offset). Every record below it was given by an earlier poll() or the last one; the ledger
+    // goes on from there, and freshness is proven by it. Nothing before the first end seen since start().
     [[nodiscard]] virtual std::optional<Offset> end_seen() const = 0;
     // Highest offset known to exist + 1, for the lag metric only.
     [[nodiscard]] virtual std::optional<Offset> high_watermark() const = 0;
