@@ -18,7 +18,13 @@ enum class ErrorCode : std::uint8_t {
     Corrupt,         // stored bytes make no sense: set aside, rebuild
     NoStorage,  // the local disk refuses to write or read: stop before anything is sent, exit 74
     Misconfigured,  // topics or settings contradict what is stored: exit 78, a person must act
+    Denied,         // a permission is missing: exit 77, a person must act
 };
+
+// Nothing gets better by trying again.
+[[nodiscard]] constexpr bool is_for_a_person(ErrorCode code) noexcept {
+    return code == ErrorCode::Misconfigured || code == ErrorCode::Denied;
+}
 
 // `detail` is for people, never parsed, and never contains an address or a credential.
 struct Error {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -63,9 +64,21 @@ T random_bytes() {
     return value;
 }
 
+// A running instance needs some 14 file descriptors a partition and one a request; the usual soft limit is 1,024.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 kafka::LogSink kafka_log() {
     return [](int level, std::string_view text) {
-        const LogLevel severity = level <= 3   ? LogLevel::Error
+        // Also said when brokers close the last idle connection; what fails for it is told on its own.
+        const bool idle = text.find("brokers are down") != std::string_view::npos;
+        const LogLevel severity = idle         ? LogLevel::Debug
+                                  : level <= 3 ? LogLevel::Error
                                   : level <= 5 ? LogLevel::Warning
                                                : LogLevel::Debug;
         log_event(severity, "kafka.client", "{}", text);
@@ -255,6 +268,7 @@ void Instance::start_threads() {
 
 int Instance::run() {
     catch_stop_signals();
+    raise_descriptor_limit();
     log_event(LogLevel::Info, "instance.starting", "postlane {} starts, group {}", POSTLANE_VERSION,
               config_.kafka.group_id);
     listeners_ = std::make_unique<Listeners>(*this);
@@ -458,9 +472,9 @@ void Instance::look_after_partitions() {
             if (stage == Partition::Stage::Failed && !exit_code_) {
                 const auto failure = owned->partition->failure();
                 // Three restarts, a drain without an end: 70, whatever was behind it.
-                const bool for_a_person = failure && (failure->code == ErrorCode::Misconfigured ||
-                                                      failure->code == ErrorCode::NoStorage);
-                exit_code_ = for_a_person ? exit_code::of(failure->code) : exit_code::kInternal;
+                const bool named = failure && (is_for_a_person(failure->code) ||
+                                               failure->code == ErrorCode::NoStorage);
+                exit_code_ = named ? exit_code::of(failure->code) : exit_code::kInternal;
             }
         }
     }

@@ -170,7 +170,7 @@ void on(Decision& decision, const SendReceived& input) {
         return;
     }
     // 7: the ledger would have forgotten it by now, so not knowing it proves nothing.
-    if (input.record.timestamp + decision.config().ledger.retention_days < decision.now()) {
+    if (input.record.timestamp < decision.now() - decision.config().ledger.retention_days) {
         expire_as_too_old(decision, input);
         return;
     }

@@ -300,7 +300,7 @@ void Partition::restart(const Error& why) {
     guard_->epoch.store(0);
     runner_.reset();
     log_.reset();
-    if (why.code == ErrorCode::Misconfigured) {
+    if (is_for_a_person(why.code)) {
         give_up(why);
         return;
     }

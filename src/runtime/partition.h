@@ -74,7 +74,7 @@ public:
 
     enum class Stage : std::uint8_t { Starting, Running, Draining, Stopped, Failed };
     [[nodiscard]] Stage stage() const noexcept { return stage_.load(); }  // any thread
-    // Stage Failed: why, and Misconfigured means exit 78, anything else 70. Any thread.
+    // Stage Failed: why. Misconfigured means exit 78, Denied 77, NoStorage 74, anything else 70. Any thread.
     [[nodiscard]] std::optional<Error> failure() const;
 
     // Any thread. No new intents; what is in flight may finish until `deadline`; then Stopped.

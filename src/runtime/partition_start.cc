@@ -94,7 +94,7 @@ BootInstant Partition::start() {
 void Partition::start_failed(const Error& why) {
     runner_.reset();
     log_.reset();
-    if (why.code == ErrorCode::Misconfigured) {
+    if (is_for_a_person(why.code)) {
         give_up(why);
         return;
     }

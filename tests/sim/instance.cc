@@ -25,6 +25,7 @@ int exit_code_of(const std::optional<Error>& failure) {
         case ErrorCode::OutcomeUnknown:
         case ErrorCode::Fenced:
         case ErrorCode::Corrupt:
+        case ErrorCode::Denied:
             break;
     }
     return kExitInternal;

@@ -211,6 +211,13 @@ std::string describe(rd_kafka_resp_err_t code) {
     return fmt::format("{} ({})", rd_kafka_err2str(code), rd_kafka_err2name(code));
 }
 
+bool is_denial(rd_kafka_resp_err_t code) {
+    return code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+           code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
+           code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED ||
+           code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+}
+
 int timeout_ms(Millis timeout) {
     return static_cast<int>(
         std::clamp<std::int64_t>(timeout.count(), 0, std::numeric_limits<int>::max()));

@@ -80,6 +80,12 @@ private:
 
 // "Broker: Not leader for partition" and the like.
 std::string describe(rd_kafka_resp_err_t code);
+// A permission (ACL) is missing.
+[[nodiscard]] bool is_denial(rd_kafka_resp_err_t code);
+// What a request that failed for good means to whoever made it.
+[[nodiscard]] inline ErrorCode denied_or(rd_kafka_resp_err_t code, ErrorCode otherwise) {
+    return is_denial(code) ? ErrorCode::Denied : otherwise;
+}
 
 // Milliseconds for librdkafka's int parameters; negative becomes 0.
 int timeout_ms(Millis timeout);

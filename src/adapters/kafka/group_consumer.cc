@@ -227,8 +227,9 @@ void GroupConsumer::take_error(const rd_kafka_message_t& message) {
         case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
         case RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT:
         case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
-            fatal({ErrorCode::Misconfigured, fmt::format("group {}: {}", config_.kafka.group_id,
-                                                         rd_kafka_message_errstr(&message))});
+            fatal({kafka::denied_or(message.err, ErrorCode::Misconfigured),
+                   fmt::format("group {}: {}", config_.kafka.group_id,
+                               rd_kafka_message_errstr(&message))});
             return;
         default:
             if (log_) {

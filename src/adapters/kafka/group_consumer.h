@@ -28,7 +28,7 @@ public:
     // call: call it when nothing of the old assignment runs any more. poll() must go on meanwhile.
     virtual void on_revoked(const std::vector<PartitionId>& partitions, bool lost) = 0;
     // Membership is over for good: another process uses our group.instance.id (Fenced), or the
-    // group or its authorisation is wrong (Misconfigured). Make an end.
+    // group is wrong (Misconfigured) or not permitted (Denied). Make an end.
     virtual void on_fatal(const Error& error) = 0;
 };
 

@@ -137,9 +137,8 @@ Result<void> Stream::take_event(const rd_kafka_message_t& message) {
                             "check`. ({})",
                             topic_, partition_, position_, rd_kafka_message_errstr(&message)));
         case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-            return fail(ErrorCode::Misconfigured,
-                        fmt::format("cannot read {}[{}]: {}", topic_, partition_,
-                                    kafka::describe(message.err)));
+            return fail(ErrorCode::Denied, fmt::format("cannot read {}[{}]: {}", topic_, partition_,
+                                                       kafka::describe(message.err)));
         default:
             return fail(ErrorCode::Unavailable,
                         fmt::format("reading {}[{}]: {}", topic_, partition_,

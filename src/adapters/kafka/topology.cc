@@ -66,9 +66,11 @@ Result<void> read_partitions(Client& client, const std::string& name, Topology& 
     }
     if (facts.err != RD_KAFKA_RESP_ERR_NO_ERROR &&
         facts.err != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) {
-        const bool denied = facts.err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
-        return fail(denied ? ErrorCode::Misconfigured : ErrorCode::Unavailable,
-                    fmt::format("topic {}: {}", name, kafka::describe(facts.err)));
+        return fail(kafka::denied_or(facts.err, ErrorCode::Unavailable),
+                    fmt::format("topic {}: {}{}", name, kafka::describe(facts.err),
+                                kafka::is_denial(facts.err)
+                                    ? " (postlane needs the permission Describe on its topics)"
+                                    : ""));
     }
     topology.topics[name] = TopicFacts{.partitions = facts.partition_cnt,
                                        .replication_factor = replication_of(facts),
@@ -107,8 +109,7 @@ Result<void> take_settings(const rd_kafka_ConfigResource_t& resource, Topology& 
     const std::string name = rd_kafka_ConfigResource_name(&resource);
     if (const auto code = rd_kafka_ConfigResource_error(&resource);
         code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return fail(code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ? ErrorCode::Misconfigured
-                                                                         : ErrorCode::Unavailable,
+        return fail(kafka::denied_or(code, ErrorCode::Unavailable),
                     fmt::format("the settings of topic {} cannot be read: {} (postlane needs the "
                                 "permission DescribeConfigs on its topics)",
                                 name, kafka::describe(code)));
@@ -170,9 +171,8 @@ Error refusal(const rd_kafka_topic_result_t& result) {
     std::string detail =
         fmt::format("topic {} cannot be created: {}", rd_kafka_topic_result_name(&result),
                     text == nullptr ? kafka::describe(code) : text);
-    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
-        code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED) {
-        return {ErrorCode::Rejected, std::move(detail)};
+    if (kafka::is_denial(code)) {
+        return {ErrorCode::Denied, std::move(detail)};
     }
     if (code == RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR) {
         detail +=

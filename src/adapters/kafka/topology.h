@@ -59,7 +59,7 @@ struct CreatedTopic {
     bool existed = false;  // left as it was; check_topology says whether it will do
 };
 // Makes the topics that are missing and returns when the brokers show all of them. If the cluster refuses one (the
-// others may exist): Rejected for want of a permission, else Misconfigured. Unavailable if they are not seen within
+// others may exist): Denied for want of a permission, else Misconfigured. Unavailable if they are not seen within
 // `timeout`.
 Result<std::vector<CreatedTopic>> create_topics(const Config& config, PartitionId partitions,
                                                 int replication_factor, const kafka::LogSink& log,

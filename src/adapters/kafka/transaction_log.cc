@@ -34,10 +34,9 @@ bool is_refusal(rd_kafka_resp_err_t code) {
            code == RD_KAFKA_RESP_ERR_INVALID_RECORD || code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP;
 }
 
-bool is_misconfiguration(rd_kafka_resp_err_t code) {
-    return code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED ||
-           code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED ||
-           code == RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT;
+// What was thrown out of the queue because of something else.
+bool is_purged(rd_kafka_resp_err_t code) {
+    return code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
 }
 
 // Once a producer has failed for good, every call says _FATAL; the cause is kept apart.
@@ -53,7 +52,7 @@ Error error_of(rd_kafka_t* producer, const rd_kafka_error_t& error, ErrorCode ot
     const rd_kafka_resp_err_t code = cause_of(producer, error);
     const std::string detail =
         fmt::format("{}: {} ({})", doing, rd_kafka_error_string(&error), rd_kafka_err2name(code));
-    return {is_fencing(code) ? ErrorCode::Fenced : otherwise, detail};
+    return {is_fencing(code) ? ErrorCode::Fenced : kafka::denied_or(code, otherwise), detail};
 }
 
 // A record may be as large as the largest payload and its envelope; the broker's limit decides.
@@ -182,15 +181,16 @@ Result<void> KafkaLedgerLog::fence() {
         finished_ = true;
         return tl::unexpected(error_of(
             producer_->get(), *error,
-            is_misconfiguration(code) ? ErrorCode::Misconfigured : ErrorCode::Unavailable,
+            code == RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT ? ErrorCode::Misconfigured
+                                                                  : ErrorCode::Unavailable,
             fmt::format("fencing {}", transactional_id(config_.topics.ledger, partition_))));
     }
 }
 
 void KafkaLedgerLog::delivered(const rd_kafka_message_t& message) {
     if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        // The first is the cause; the rest is what librdkafka threw out of its queue because of it.
-        if (deliveries_.error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        // The first is the cause; the rest follows from it.
+        if (deliveries_.error == RD_KAFKA_RESP_ERR_NO_ERROR && !is_purged(message.err)) {
             deliveries_.error = message.err;
             deliveries_.failed_topic = rd_kafka_topic_name(message.rkt);
         }
@@ -274,7 +274,7 @@ Result<void> KafkaLedgerLog::produce(const OutRecord& record, std::size_t index,
         return fail(
             is_fencing(code)   ? ErrorCode::Fenced
             : is_refusal(code) ? ErrorCode::Rejected
-                               : ErrorCode::Unavailable,
+                               : kafka::denied_or(code, ErrorCode::Unavailable),
             fmt::format("a record for {}[{}] cannot be produced: {}", topic_of(record.destination),
                         partition_of(record), kafka::describe(code)));
     }
@@ -289,9 +289,11 @@ Result<void> KafkaLedgerLog::end_transaction(BootInstant until) {
         }
         if (rd_kafka_error_txn_requires_abort(error.get()) != 0) {
             const bool refused = is_refusal(deliveries_.error);
-            Error cause = error_of(producer_->get(), *error,
-                                   refused ? ErrorCode::Rejected : ErrorCode::Unavailable,
-                                   "the ledger transaction was aborted");
+            Error cause =
+                error_of(producer_->get(), *error,
+                         refused ? ErrorCode::Rejected
+                                 : kafka::denied_or(deliveries_.error, ErrorCode::Unavailable),
+                         "the ledger transaction was aborted");
             if (deliveries_.error != RD_KAFKA_RESP_ERR_NO_ERROR) {
                 cause.detail += fmt::format("; a record for {}: {}", deliveries_.failed_topic,
                                             kafka::describe(deliveries_.error));

@@ -92,7 +92,7 @@ Result<Offset> KafkaLedgerLog::offset_at(Offset which) {
             return entry.offset;
         }
         if (left_until(until) == Millis(0)) {
-            return fail(ErrorCode::Unavailable,
+            return fail(kafka::denied_or(code, ErrorCode::Unavailable),
                         fmt::format("the range of {}[{}] is unknown: {}", config_.topics.ledger,
                                     partition_, kafka::describe(code)));
         }
@@ -134,7 +134,7 @@ Result<bool> KafkaLedgerLog::group_offset_exists() {
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return fail(
-            ErrorCode::Unavailable,
+            kafka::denied_or(code, ErrorCode::Unavailable),
             fmt::format("the offset of group {} for {}[{}] is unknown: {}", config_.kafka.group_id,
                         config_.topics.sends, partition_, kafka::describe(code)));
     }
@@ -191,7 +191,7 @@ Result<void> KafkaLedgerLog::drain(const Source& source, Offset from,
                 // At the last stable offset, so behind it an open transaction may still stand.
                 position = std::max(position, message->offset);
             } else if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-                outcome = fail(ErrorCode::Unavailable,
+                outcome = fail(kafka::denied_or(message->err, ErrorCode::Unavailable),
                                fmt::format("replaying {}[{}] at {}: {}", config_.topics.ledger,
                                            partition_, position, kafka::describe(message->err)));
             } else if (message->offset < source.end) {

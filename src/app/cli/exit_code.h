@@ -23,6 +23,7 @@ inline constexpr int kConfig = 78;  // a person must change the configuration or
         case ErrorCode::Unavailable:
             return kUnavailable;
         case ErrorCode::Rejected:
+        case ErrorCode::Denied:
             return kDenied;
         case ErrorCode::NoStorage:
             return kInputOutput;

@@ -57,7 +57,9 @@ int print_table(const std::string& body, const std::vector<const char*>& columns
         print("\n");
     }
     bool agrees = true;
-    if (document["agrees"].get(agrees) == simdjson::SUCCESS) {
+    if (document["agrees"].get(agrees) == simdjson::SUCCESS && rows.size() == 0) {
+        print("Nothing was compared: the instance that answered owns no partition.\n");
+    } else if (document["agrees"].get(agrees) == simdjson::SUCCESS) {
         print("{}\n", agrees
                           ? "The stores agree with their ledger topic."
                           : "The stores do NOT agree with their ledger topic. A store is rebuilt "
