@@ -142,6 +142,7 @@ Result<void> Instance::check_topics() {
                 return fail(ErrorCode::Misconfigured, refused);
             }
             partition_count_ = topology->find(config_.topics.sends)->partitions;
+            metrics_.partitions(partition_count_);
             address_partitions_ = topology->find(config_.topics.address_suppressions)->partitions;
             const TopicFacts& dead_letters = *topology->find(config_.topics.dead_letters);
             dead_letter_partitions_ = dead_letters.partitions;
@@ -443,6 +444,9 @@ void Instance::on_revoked(const std::vector<PartitionId>& partitions, bool lost)
               "{} partitions {}", partitions.size(),
               lost ? "may belong to others already: dropping them" : "leave: draining them");
     crash_point(CrashPoint::Revoke);
+    if (lost && !stopping_) {
+        joined_ = false;  // but not by a revocation: a member stays one until the next assignment
+    }
     revoking_ = true;
     const BootInstant deadline = clock_.boot_now() + config_.dispatch.drain_timeout;
     {

@@ -1,6 +1,7 @@
 #include "runtime/partition.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "postlane/crash_point.h"
 
@@ -14,6 +15,7 @@ constexpr std::chrono::seconds kPassedFor{5};
 constexpr Millis kStatusInterval{100};
 constexpr Millis kCreditCheck{100};
 constexpr std::chrono::seconds kIdle{1};
+constexpr std::chrono::seconds kStaleTold{10};
 
 }  // namespace
 
@@ -361,6 +363,7 @@ void Partition::publish_status(const Now& at) {
     status.last_turn = at.boot;
     const std::chrono::duration<double> staleness = at.boot - status.fresh_since;
     around_.metrics.staleness(id_, staleness.count());
+    tell_staleness(at.boot);
     if (status.sends_lag >= 0) {
         around_.metrics.lag(InputTopic::Sends, id_, status.sends_lag);
     }
@@ -369,6 +372,37 @@ void Partition::publish_status(const Now& at) {
     }
     const std::lock_guard lock(mutex_);
     status_ = status;
+}
+
+// Once when it lasts, once when it is over. All mail waits then, and nothing else may say so: behind a transaction that
+// a producer left open there is no error, only an end that is never reached.
+void Partition::tell_staleness(BootInstant at) {
+    if (at - runner_->fresh_since() <= around_.config.suppression.max_staleness) {
+        stale_since_.reset();
+        if (std::exchange(stale_told_, false)) {
+            around_.log(Severity::Info, "freshness.fresh",
+                        "partition " + std::to_string(id_) + " knows every suppression again");
+        }
+        return;
+    }
+    stale_since_ = stale_since_.value_or(at);
+    if (stale_told_ || stage_ != Stage::Running || at - *stale_since_ <= kStaleTold) {
+        return;
+    }
+    stale_told_ = true;
+    const config::Topics& topics = around_.config.topics;
+    const BootInstant own{BootClock::duration{guard_->fresh_since.load()}};
+    std::string where = topics.address_suppressions + ", whichever partition of it lags";
+    if (own <= around_.addresses.fresh_since()) {
+        where = topics.suppressions + ", partition " + std::to_string(id_) + ", from offset " +
+                std::to_string(runner_->next_offsets().suppressions);
+    }
+    around_.log(Severity::Warning, "freshness.stale",
+                "partition " + std::to_string(id_) +
+                    " has sent nothing for more than 10 s: suppressions are not read yet in " +
+                    where +
+                    ". If the brokers answer and the lag stays, a transaction that a producer left "
+                    "open may be the cause");
 }
 
 }  // namespace postlane

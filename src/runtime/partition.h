@@ -127,6 +127,7 @@ private:
     void stop();
     void answer_questions();
     void publish_status(const Now& at);
+    void tell_staleness(BootInstant at);
     void enter(Stage stage, PartitionState state);
 
     Surroundings& around_;
@@ -154,6 +155,8 @@ private:
     BootInstant quiet_until_{};
     BootInstant next_status_{};
     BootInstant proof_asked_at_{};
+    std::optional<BootInstant> stale_since_;  // as it was first noticed
+    bool stale_told_ = false;
 
     mutable std::mutex mutex_;
     // Below: under mutex_.

@@ -79,6 +79,7 @@ BootInstant Partition::start() {
     }
     start_backoff_ = Millis{0};
     next_status_ = {};
+    stale_since_.reset();  // a restore takes its time, and that is not what is to be told
     enter(Stage::Running, PartitionState::Running);
     // Whoever had it before may have died without telling the group; and there may be no more input. What is not
     // committed yet (a ledger that this start begins) is shown by its commit.

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import Stack, eventually
+from harness import Stack, eventually, http
 from kafka_node import Cluster
 
 FAST_GROUP = {"session_timeout_ms": 2000, "group_instance_id": None, "librdkafka": {"heartbeat.interval.ms": 300}}
@@ -187,6 +187,30 @@ def test_a_static_member_outlives_a_restart_of_its_broker(tmp_path):
                 eventually("mail goes again, or the instance has ended",
                            lambda: not instance.alive or len(stack.sandbox.executed()) > done, 60)
                 assert instance.alive, instance.logs()
+        finally:
+            stack.close()
+    finally:
+        cluster.stop()
+
+
+def test_who_lost_the_group_is_not_ready_until_it_is_back(tmp_path):
+    cluster = Cluster(str(tmp_path / "kafka"))
+    directory = tmp_path / "stack"
+    directory.mkdir()
+    try:
+        stack = Stack(cluster.start().bootstrap, directory, "lost")
+        try:
+            instance = stack.instance(kafka=FAST_GROUP).start()
+            cluster.nodes[0].signal(signal.SIGSTOP)
+            eventually("not ready", lambda: not instance.ready())
+            assert "failed group joined" in http("GET", instance.telemetry + "/readyz")[1]
+            # What a rule tells a partition without an owner by.
+            eventually("no partition is here", lambda: instance.metric("postlane_partition_state") == 0)
+            assert instance.metric("postlane_partitions") == 4
+            cluster.nodes[0].signal(signal.SIGCONT)
+            instance.wait_ready(60)
+            assert instance.metric("postlane_partition_state") == 4
+            instance.terminate()
         finally:
             stack.close()
     finally:

@@ -7,6 +7,7 @@ import time
 import pytest
 from checker_events import partition_of
 from checker_facts import read_topic
+from confluent_kafka import Producer
 from harness import eventually, now
 
 
@@ -172,7 +173,6 @@ def test_an_unsubscribe_stops_the_retries_of_a_message(make_stack):
 
 def test_a_hung_transaction_on_the_suppressions_fails_closed(make_stack):
     """The end of the partition is beyond what can be read: nothing is proven fresh, so nothing is sent."""
-    from confluent_kafka import Producer
     stack = make_stack(partitions=2)
     stack.instance().start()
     stack.feed.send("warm", "up")
@@ -194,3 +194,23 @@ def test_a_hung_transaction_on_the_suppressions_fails_closed(make_stack):
     assert not stack.outcomes.of(who), "decided although the suppressions cannot be read to their end"
     foreign.commit_transaction(20)
     stack.check(min_executed=1, min_suppressed=1)
+
+
+def test_a_hung_transaction_on_the_address_suppressions_is_told(make_stack):
+    """It holds up the mail of every partition, and no client reports an error."""
+    stack = make_stack()
+    instance = stack.instance().start()
+    foreign = Producer({"bootstrap.servers": stack.bootstrap, "transactional.id": stack.topics["sends"] + ".foreign"})
+    foreign.init_transactions(20)
+    foreign.begin_transaction()
+    foreign.produce(stack.topics["address_suppressions"], key="ann@example.com", value="{}", partition=0)
+    foreign.flush(10)
+    time.sleep(0.5)
+    stack.feed.send("ann", "m")
+    eventually("the standstill is told", lambda: instance.logs().count("freshness.stale") == 4, 40)
+    assert stack.topics["address_suppressions"] in instance.logs()
+    assert not stack.sandbox.executed()
+    foreign.abort_transaction(20)
+    eventually("its end is told", lambda: instance.logs().count("freshness.fresh") == 4)
+    stack.check(min_executed=1)
+    assert instance.logs().count("freshness.stale") == 4

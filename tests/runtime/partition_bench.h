@@ -16,8 +16,10 @@ namespace postlane {
 
 class StillClock final : public Clock {
 public:
-    [[nodiscard]] BootInstant boot_now() const override { return BootInstant{Millis{1'000'000}}; }
+    [[nodiscard]] BootInstant boot_now() const override { return boot; }
     [[nodiscard]] Instant wall_now() const override { return Instant{Millis{1'764'579'600'000}}; }
+
+    BootInstant boot{Millis{1'000'000}};  // moved by the test alone
 };
 
 class EmptyStream final : public InputStream {
@@ -35,11 +37,17 @@ private:
     const Offset end_;
 };
 
+// Until the test gives an answer.
 class SilentEnds final : public EndOffsets {
 public:
     [[nodiscard]] Result<Answer> ask(const std::vector<PartitionId>& /*partitions*/) override {
+        if (answer) {
+            return *answer;
+        }
         return fail(ErrorCode::Unavailable, "silent");
     }
+
+    std::optional<Answer> answer;
 };
 
 class PartitionBench : public testing::Test {
@@ -73,10 +81,11 @@ protected:
     AttemptRegistry registry_{1, config_, flow_, [](PartitionId) {},
                               [this] { return clock_.boot_now(); }};
     SilentEnds ends_;
-    FreshnessService freshness_{ends_, clock_, Millis{250}, {}, {}};
-    std::vector<std::string> logged_;
-    std::optional<Offset> shown_;  // to the consumer group
-    Offset input_end_ = 0;         // of the sends; all of it is deleted already
+    FreshnessService freshness_{ends_, clock_, Millis{250}, [](auto&&...) {}, [](auto&&...) {}};
+    std::vector<std::string> logged_;  // events
+    std::vector<std::string> texts_;   // of these
+    std::optional<Offset> shown_;      // to the consumer group
+    Offset input_end_ = 0;             // of the sends; all of it is deleted already
     CommitActivity commits_{1};
     Surroundings around_{
         .config = config_,
@@ -93,8 +102,11 @@ protected:
         .commits = commits_,
         .show_progress = [this](PartitionId, Offset next_send) { shown_ = next_send; },
         .new_uuid = [] { return Hash128{}; },
-        .log = [this](Severity, std::string_view event,
-                      const std::string&) { logged_.emplace_back(event); }};
+        .log =
+            [this](Severity, std::string_view event, const std::string& text) {
+                logged_.emplace_back(event);
+                texts_.push_back(text);
+            }};
     std::unique_ptr<Partition> partition_;
 };
 

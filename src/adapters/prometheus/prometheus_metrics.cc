@@ -182,6 +182,12 @@ struct PrometheusMetrics::Series {
     Family<Gauge>& lags = gauges(
         registry, "postlane_partition_lag_records",
         "Records of the input topic that are not in the ledger yet. Alert if it keeps growing.");
+    // Of a partition that nobody owns there is no other series: without this it could not be missed.
+    Gauge& partition_count =
+        gauges(registry, "postlane_partitions",
+               "Partitions of the topic of sends; 0 until the topics were checked. Alert if fewer "
+               "are running over all instances.")
+            .Add({});
     Family<Gauge>& states =
         gauges(registry, "postlane_partition_state", "1 for the state the partition is in.");
     Family<Gauge>& restores =
@@ -337,6 +343,10 @@ PrometheusMetrics::Ordering PrometheusMetrics::ordering() const {
             .gaps = static_cast<std::uint64_t>(series_->gaps.Value()),
             .duplicates = static_cast<std::uint64_t>(series_->duplicates.Value()),
             .held = static_cast<std::int64_t>(series_->held.Value())};
+}
+
+void PrometheusMetrics::partitions(std::int32_t count) {
+    series_->partition_count.Set(count);
 }
 
 void PrometheusMetrics::consumed(InputTopic topic, std::uint64_t records) {

@@ -36,6 +36,9 @@ public:
     };
     [[nodiscard]] Ordering ordering() const;
 
+    // How many partitions the topic of sends has, whoever owns them.
+    void partitions(std::int32_t count);
+
     void consumed(InputTopic topic, std::uint64_t records) override;
     void address_suppression_rejected(Reason why) override;
     void outcome(Outcome outcome, Reason reason) override;

@@ -92,6 +92,7 @@ TEST_F(PrometheusMetricsTest, KnownSeriesExistAtZeroFromTheStart) {
              "postlane_in_flight",
              "postlane_held",
              "postlane_partition_restarts_total",
+             "postlane_partitions",
          }) {
         EXPECT_EQ(sample(name), 0) << name;
     }
@@ -146,6 +147,7 @@ TEST_F(PrometheusMetricsTest, CountsWhatItIsTold) {
     metrics_.dispatch_latency(0.3);
     metrics_.payload_conflict();
     metrics_.partition_restarted(1);
+    metrics_.partitions(24);
 
     EXPECT_EQ(sample(R"(postlane_events_consumed_total{topic="postlane.suppressions"})"), 7);
     EXPECT_EQ(sample(R"(postlane_address_suppressions_rejected_total{reason="missing_key"})"), 1);
@@ -160,6 +162,7 @@ TEST_F(PrometheusMetricsTest, CountsWhatItIsTold) {
     EXPECT_EQ(sample("postlane_dispatch_latency_seconds_count"), 1);
     EXPECT_EQ(sample("postlane_payload_conflicts_total"), 1);
     EXPECT_EQ(sample("postlane_partition_restarts_total"), 1);
+    EXPECT_EQ(sample("postlane_partitions"), 24);
 }
 
 TEST_F(PrometheusMetricsTest, AnUnforeseenPairIsCountedAllTheSame) {
@@ -184,6 +187,7 @@ TEST_F(PrometheusMetricsTest, GaugesOfAPartitionGoWithIt) {
     metrics_.lag(InputTopic::Sends, 1, 10);
     metrics_.lag(InputTopic::AddressSuppressions, 1, 3);
     metrics_.staleness(1, 0.05);
+    metrics_.partitions(2);
     EXPECT_EQ(sample("postlane_in_flight"), 9);
     EXPECT_EQ(sample("postlane_held"), 2);
     EXPECT_EQ(metrics_.ordering().held, 2);
@@ -197,6 +201,7 @@ TEST_F(PrometheusMetricsTest, GaugesOfAPartitionGoWithIt) {
     EXPECT_FALSE(exported(R"(postlane_suppression_staleness_seconds{partition="1"})"));
     EXPECT_FALSE(
         exported(R"(postlane_partition_lag_records{partition="1",topic="postlane.sends"})"));
+    EXPECT_EQ(sample("postlane_partitions"), 2);  // by it the missing one is noticed
     // Every instance reads all address suppressions, whatever it owns.
     EXPECT_EQ(sample("postlane_partition_lag_records{partition=\"1\","
                      "topic=\"postlane.address-suppressions\"}"),
