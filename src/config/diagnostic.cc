@@ -35,6 +35,8 @@ constexpr std::array kCodes{
     CodeInfo{Code::UnquotedProperty, "A librdkafka property without quotes around its name."},
     CodeInfo{Code::SecretInline, "A secret stands in the configuration itself."},
     CodeInfo{Code::RefusedProperty, "librdkafka does not know the property, or refuses its value."},
+    CodeInfo{Code::RefusedTogether,
+             "librdkafka refuses the properties together, or a file that one of them names."},
     CodeInfo{Code::FileUnreadable, "A file that a setting names cannot be read."},
     CodeInfo{Code::FileEmpty, "A file that a setting names has no content."},
     CodeInfo{Code::FileOpenToOthers, "Every user of the machine can read a file with a secret."},

@@ -36,6 +36,7 @@ enum class Code : std::uint16_t {
     UnquotedProperty = 31,
     SecretInline = 32,
     RefusedProperty = 33,
+    RefusedTogether = 34,
     FileUnreadable = 40,
     FileEmpty = 41,
     FileOpenToOthers = 42,

@@ -222,6 +222,29 @@ private:
     Draft& draft_;
 };
 
+// Empty if the key belongs to no property.
+std::string_view property_of(std::string_view key) {
+    for (const std::string_view prefix : {kPropertiesPrefix, kFilesPrefix}) {
+        if (key.starts_with(prefix)) {
+            return key.substr(prefix.size());
+        }
+    }
+    return {};
+}
+
+// The given property that librdkafka's complaint is about: the longest name in it, as some begin like others.
+const Effective* named_in(std::string_view complaint, const Draft& draft) {
+    const Effective* named = nullptr;
+    for (const Effective& item : draft.values) {
+        const std::string_view name = property_of(item.key);
+        const std::size_t longest = named == nullptr ? 0 : property_of(named->key).size();
+        if (name.size() > longest && complaint.find(name) != std::string_view::npos) {
+            named = &item;
+        }
+    }
+    return named;
+}
+
 }  // namespace
 
 std::span<const OwnedProperty> owned_properties() {
@@ -265,6 +288,21 @@ void check_properties(Draft& draft,
                                !item.secret);
         }
     }
+}
+
+void check_properties_together(
+    Draft& draft, const std::function<std::optional<std::string>(const Config&)>& refuse) {
+    const auto why = refuse(draft.config);
+    if (!why) {
+        return;
+    }
+    const Effective* const named = named_in(*why, draft);
+    const std::string key = named == nullptr ? "kafka.librdkafka" : named->key;
+    draft.report.error(Code::RefusedTogether, draft.place_of(key), key, *why,
+                       key.ends_with(".location")
+                           ? "give the path of a file that can be read and holds what is needed"
+                           : "see librdkafka's CONFIGURATION.md for what belongs together",
+                       named != nullptr && !named->secret);
 }
 
 }  // namespace postlane::config

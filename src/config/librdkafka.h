@@ -35,4 +35,8 @@ void check_properties(Draft& draft,
                       const std::function<std::optional<std::string>(
                           const std::string& name, const std::string& value)>& refuse);
 
+// Asks librdkafka about all of them, their files read.
+void check_properties_together(
+    Draft& draft, const std::function<std::optional<std::string>(const Config&)>& refuse);
+
 }  // namespace postlane::config

@@ -339,6 +339,9 @@ LoadResult load(std::string_view toml_text, const std::string& file_name,
     if (options.read_files) {
         read_secret_files(draft);
     }
+    if (options.refuse_settings && !draft.report.has_errors()) {
+        check_properties_together(draft, options.refuse_settings);
+    }
     return finish(std::move(draft));
 }
 

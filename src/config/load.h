@@ -43,6 +43,9 @@ struct LoadOptions {
     // Why librdkafka would refuse a property; nothing: it would not. Absent: not asked.
     std::function<std::optional<std::string>(const std::string& name, const std::string& value)>
         refuse_property = {};
+    // Why librdkafka would refuse them together, which takes reading the files that they name. Asked
+    // about a configuration without errors only.
+    std::function<std::optional<std::string>(const Config&)> refuse_settings = {};
 };
 
 struct Loaded {

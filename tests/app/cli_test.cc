@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "app/cli/broker_report.h"
 #include "program.h"
 
 namespace postlane::cli {
@@ -182,6 +183,57 @@ TEST_F(CliConfigTest, ValidateAsksLibrdkafkaAboutItsProperties) {
     EXPECT_THAT(finished.err, HasSubstr("kafka.librdkafka_files.ssl.keyy.pem: No such"));
     EXPECT_THAT(finished.err, Not(HasSubstr("kafka.librdkafka_files.ssl.key.pem:")));
     EXPECT_EQ(run_program({"run", "-c", file}).exit_code, 78);
+}
+
+// What librdkafka refuses only when it makes a handle would else first be found by `run`.
+TEST_F(CliConfigTest, ValidateRefusesPropertiesThatDoNotGoTogether) {
+    directory_.write("garbage.pem", "no certificate");
+    const std::string garbage = (directory_.path() / "garbage.pem").string();
+    const std::string sasl = "\"security.protocol\" = \"SASL_PLAINTEXT\"\n";
+    for (const auto& [properties, says] : std::vector<std::pair<std::string, std::string>>{
+             {"\"ssl.ca.location\" = \"" + garbage + "\"\n\"security.protocol\" = \"SSL\"\n",
+              "together.toml:25:1: error[C034]: kafka.librdkafka.ssl.ca.location: "},
+             {"\"ssl.key.location\" = \"/nowhere\"\n\"security.protocol\" = \"SSL\"\n",
+              "together.toml:25:1: error[C034]: kafka.librdkafka.ssl.key.location: "},
+             {sasl + "\"sasl.mechanism\" = \"PLAIN\"\n\"sasl.username\" = \"me\"\n",
+              "together.toml:27:1: error[C034]: kafka.librdkafka.sasl.username: "},
+             {sasl + "\"sasl.mechanism\" = \"ROT13\"\n",
+              "together.toml: error[C034]: kafka.librdkafka: "}}) {
+        const std::string file = directory_.write(
+            "together.toml", sample_config() + "[kafka.librdkafka]\n" + properties);
+        const Finished refused = run_program({"validate", file});
+        EXPECT_EQ(refused.exit_code, 78) << properties;
+        EXPECT_EQ(refused.out, "");
+        EXPECT_THAT(refused.err, HasSubstr(says));
+        const Finished json = run_program({"validate", "--json", file});
+        EXPECT_EQ(json.exit_code, 78);
+        EXPECT_THAT(json.out, HasSubstr("\"code\": \"C034\""));
+        EXPECT_THAT(json.out, Not(HasSubstr("\"brokers\"")));
+        EXPECT_EQ(run_program({"validate", "--no-environment", file}).exit_code, 0);
+    }
+}
+
+TEST_F(CliConfigTest, ValidateSaysWhyNoBrokerAnswersButNoSecret) {
+    EXPECT_THAT(run_program({"validate", file_}).out, HasSubstr("Connection refused"));
+    const std::string file = directory_.write(
+        "token.toml", sample_config() +
+                          "[kafka.librdkafka]\n\"sasl.mechanism\" = \"OAUTHBEARER\"\n"
+                          "\"security.protocol\" = \"SASL_PLAINTEXT\"\n"
+                          "\"enable.sasl.oauthbearer.unsecure.jwt\" = true\n"
+                          "\"sasl.oauthbearer.config\" = \"principal=me hunter2=x\"\n");
+    const Finished finished = run_program({"validate", file});
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+    EXPECT_THAT(finished.out, HasSubstr("Unrecognized sasl.oauthbearer.config"));
+    EXPECT_THAT(finished.out + finished.err, Not(HasSubstr("hunter2")));
+}
+
+TEST(BrokerReport, ABrokerThatRefusesWasAsked) {
+    const BrokerReport report{
+        .silence = "topic a: Broker: Topic authorization failed", .refused = true, .findings = {}};
+    EXPECT_THAT(to_text(report), HasSubstr("  refused: topic a: Broker: Topic authorization"));
+    EXPECT_THAT(to_text(report), HasSubstr("`run` would refuse to start"));
+    EXPECT_THAT(to_text(report), Not(HasSubstr("not asked")));
+    EXPECT_THAT(to_json(report), HasSubstr("\"answered\":true,\"ok\":false"));
 }
 
 TEST_F(CliConfigTest, EveryCommandThatReadsTheFileRefusesABadOneWith78) {

@@ -187,9 +187,9 @@ class Node:
                 proxied_listener=f",PROXIED://127.0.0.1:{self.behind_proxy}" if proxied else "",
                 proxied_advertised=f",PROXIED://127.0.0.1:{self.proxy_port}" if proxied else "",
                 id=self.id, voters=voters, port=self.port, controller_port=self.controller_port, data=self.data,
-                replicas=min(count, 3), min_isr=2 if count >= 3 else 1))
+                replicas=min(count, 3), min_isr=2 if count >= 3 else 1) + self._cluster.properties)
         if not os.path.exists(os.path.join(self.data, "meta.properties")):
-            self._java("kafka.tools.StorageTool", ["format", "-t", self._cluster.cluster_id, "-c", self.properties])
+            self.java("kafka.tools.StorageTool", ["format", "-t", self._cluster.cluster_id, "-c", self.properties])
         with open(self.output, "ab") as output:
             self._process = subprocess.Popen(
                 self._command("kafka.Kafka", [self.properties]), stdin=subprocess.DEVNULL, stdout=output,
@@ -206,7 +206,7 @@ class Node:
                 f"-Dpostlane.kafka.log={self.log}", f"-Dlog4j2.configurationFile={LOG4J}",
                 "-cp", os.path.join(self._cluster.libs, "*"), main, *arguments]
 
-    def _java(self, main, arguments):
+    def java(self, main, arguments):
         done = subprocess.run(self._command(main, arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=120, check=False)
         if done.returncode != 0:
@@ -261,13 +261,16 @@ class Cluster:
     cluster.json in it keeps the ports and the cluster's id, so that a later process can stop or continue it. With
     `proxied` every node has a second listener that names `proxy_port` as its address: what connects there must forward
     to `behind_proxy`. With `long_lived` the JVM compiles as a production broker's does, which pays after minutes.
+    `properties` are more lines of server.properties.
     """
 
-    def __init__(self, directory, nodes=1, libs=DEFAULT_LIBS, heap_mb=512, proxied=False, long_lived=False):
+    def __init__(self, directory, nodes=1, libs=DEFAULT_LIBS, heap_mb=512, proxied=False, long_lived=False,
+                 properties=""):
         self.directory = os.path.abspath(directory)
         self.libs = libs
         self.heap_mb = heap_mb
         self.long_lived = long_lived
+        self.properties = properties
         os.makedirs(self.directory, exist_ok=True)
         state_path = os.path.join(self.directory, "cluster.json")
         try:
@@ -294,6 +297,10 @@ class Cluster:
     @property
     def proxied_bootstrap(self):
         return ",".join(f"127.0.0.1:{node.proxy_port}" for node in self.nodes)
+
+    def acl(self, *arguments):
+        """What kafka-acls.sh does with these arguments."""
+        self.nodes[0].java("org.apache.kafka.tools.AclCommand", ["--bootstrap-server", self.bootstrap, *arguments])
 
     def start(self, timeout_seconds=60):
         """Starts what does not run and returns when transactions and groups can be served."""

@@ -85,6 +85,20 @@ def test_validate_prints_the_guarantee_sheet(make_stack):
     assert shown.returncode == 0 and stack.topics["sends"] in shown.stdout
 
 
+@pytest.mark.parametrize("properties,reason", [
+    ({"security.protocol": "SSL"}, "SSL_HANDSHAKE"),
+    ({"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "me",
+      "sasl.password": "hunter2"}, "SASL PLAIN mechanism handshake failed"),
+], ids=["NoTls", "NoSasl"])
+def test_validate_says_why_the_brokers_cannot_be_talked_to(make_stack, properties, reason):
+    stack = make_stack()
+    path, _ = stack.config("unreached", kafka={"librdkafka": properties})
+    done = stack.run("validate", path)
+    assert done.returncode == 0 and reason in done.stdout, done
+    assert json.loads(stack.run("validate", "--json", path).stdout)["brokers"]["why"].find(reason) > 0
+    assert "hunter2" not in done.stdout + done.stderr
+
+
 def test_secrets_and_addresses_are_never_printed(make_stack):
     stack = make_stack()
     secret = write(stack, "token", "hunter2-secret\n")

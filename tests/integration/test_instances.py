@@ -141,6 +141,35 @@ def test_zombie_wakes_while_the_other_is_still_sending(make_stack):
     print(report.figures)
 
 
+def test_a_missing_permission_ends_with_77_and_names_the_topic(tmp_path):
+    cluster = Cluster(str(tmp_path / "kafka"), properties="""\
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+""")
+    stack = None
+    try:
+        stack = Stack(cluster.start().bootstrap, tmp_path, "acl")
+        letters = ["--topic", stack.topics["dead_letters"]]
+        cluster.acl("--add", "--allow-principal", "User:*", "--operation", "All", *letters)
+        a = stack.instance("a").start()
+        a.may_end = True
+        denied = ["--deny-principal", "User:*", "--operation", "Write", *letters]
+        cluster.acl("--add", *denied)
+        stack.feed.raw("sends", b"ann", b"{")
+        stack.feed.send("ann", "m")
+        stack.feed.flush()
+        assert a.wait() == 77
+        last = [line for line in a.logs().splitlines() if '"level":"error"' in line][-1]
+        assert "authorization" in last.lower() and stack.topics["ledger"] not in last, last
+        cluster.acl("--remove", "--force", *denied)
+        a.start()
+        stack.check(min_executed=1)
+    finally:
+        if stack:
+            stack.close()
+        cluster.stop()
+
+
 def test_two_groups_on_one_ledger_fence_each_other(make_stack):
     """Fencing goes by the ledger, not by the group: blue/green must not send twice."""
     stack = make_stack(faults={"latency_ms": 40}, dispatch={"max_in_flight": 16})

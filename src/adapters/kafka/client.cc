@@ -73,6 +73,12 @@ Result<void> apply(rd_kafka_conf_t& conf, const Config& config,
     return {};
 }
 
+// "Unrecognized sasl.oauthbearer.config beginning at: …" quotes a credential.
+std::string_view without_credentials(std::string_view text) {
+    constexpr std::string_view kQuoting = "sasl.oauthbearer.config";
+    return text.substr(0, text.find(' ', text.find(kQuoting)));
+}
+
 }  // namespace
 
 std::optional<std::string> refused_property(const std::string& name, const std::string& value) {
@@ -85,6 +91,11 @@ std::optional<std::string> refused_property(const std::string& name, const std::
                    RD_KAFKA_CONF_OK
                ? std::nullopt
                : std::optional<std::string>(why.data());
+}
+
+std::optional<std::string> refused_settings(const Config& config) {
+    const auto client = Client::create(Kind::Consumer, config, {}, {});
+    return client ? std::nullopt : std::optional<std::string>(client.error().detail);
 }
 
 struct Client::State {
@@ -103,8 +114,8 @@ void Client::on_log(const rd_kafka_t* handle, int level, const char* facility, c
     // properties go to every handle, so this says nothing.
     const int real_level = std::string_view(facility) == "CONFWARN" ? kDebug : level;
     if (state.log) {
-        state.log(real_level,
-                  fmt::format("librdkafka {} {}: {}", rd_kafka_name(handle), facility, text));
+        state.log(real_level, fmt::format("librdkafka {} {}: {}", rd_kafka_name(handle), facility,
+                                          without_credentials(text)));
     }
 }
 

@@ -45,6 +45,10 @@ struct Callbacks {
 [[nodiscard]] std::optional<std::string> refused_property(const std::string& name,
                                                           const std::string& value);
 
+// The same of all settings of [kafka] together: librdkafka judges them when it makes a handle, for which it reads the
+// files that they name. Never shows the value of a secret.
+[[nodiscard]] std::optional<std::string> refused_settings(const Config& config);
+
 class Client {
 public:
     // Misconfigured if librdkafka refuses a property; the error never shows the value of a secret.

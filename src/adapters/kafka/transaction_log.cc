@@ -319,7 +319,8 @@ Error KafkaLedgerLog::aborted(Error cause) {
     rd_kafka_purge(producer_->get(), RD_KAFKA_PURGE_F_QUEUE);
     const kafka::KafkaError error(
         rd_kafka_abort_transaction(producer_->get(), kafka::timeout_ms(kAbortTimeout)));
-    if (!error || cause.code == ErrorCode::Fenced) {
+    // Denied: brokers know of no transaction to abort, and whoever is told does not go on.
+    if (!error || cause.code == ErrorCode::Fenced || cause.code == ErrorCode::Denied) {
         return cause;
     }
     return error_of(producer_->get(), *error, ErrorCode::OutcomeUnknown,

@@ -11,7 +11,8 @@
 namespace postlane::cli {
 
 struct BrokerReport {
-    std::string silence;  // why nothing is known; empty: the cluster answered
+    std::string silence;   // why nothing is known of the topics; empty: it is
+    bool refused = false;  // a broker answered, but would not tell
     int brokers = 0;
     std::vector<Finding> findings;  // of check_topology
 };

@@ -30,12 +30,16 @@ std::string with_member(std::string report, std::string_view name, const std::st
 }
 
 int validate(const Options& options) {
+    config::LoadOptions load{.needs_routes = true,
+                             .read_files = !options.no_environment,
+                             .refuse_property = kafka::refused_property};
+    // Of the text alone it cannot be told: a variable may add what is missing, and files decide the rest.
+    if (!options.no_environment) {
+        load.refuse_settings = kafka::refused_settings;
+    }
     const auto loaded = config::load_file(
         options.file,
-        options.no_environment ? config::Environment{} : config::process_environment(), {},
-        {.needs_routes = true,
-         .read_files = !options.no_environment,
-         .refuse_property = kafka::refused_property});
+        options.no_environment ? config::Environment{} : config::process_environment(), {}, load);
     const config::Diagnostics& diagnostics = loaded ? loaded->warnings : loaded.error();
     const bool refused = !loaded || (options.deny_warnings && !diagnostics.empty());
     const int code = refused ? exit_code::kConfig : exit_code::kOk;
